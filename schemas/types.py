@@ -1,0 +1,106 @@
+"""Typed mirrors of the Avro schemas. ``tests/schemas`` holds them against the ``.avsc`` files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.vocabulary import RETENTION_STANDARD
+
+
+@dataclass(slots=True)
+class Carriage:
+    """How a record came here; no identity and no comparison looks at it."""
+
+    carrier: str = ""
+    position: int = 0
+    late: bool = False
+
+
+@dataclass(slots=True)
+class Event:
+    """One audit event. Field order and meaning as in ``audit_event.avsc``.
+
+    A source fills in what the record says; the engine's stages fill in the rest.
+    """
+
+    time: int
+    class_uid: int
+    activity_id: int
+    outcome: str
+    source: str
+    id: bytes = b""
+    actor: str = ""
+    actor_kind: str = "unknown"
+    address: str = ""
+    cluster: str = ""
+    host: str = ""
+    resource_type: str = ""
+    resource: str = ""
+    operation: str = ""
+    access_path: str = "data"
+    pattern_type: str = ""
+    rule: str = ""
+    session: str = ""
+    ticket: str = ""
+    retention: str = RETENTION_STANDARD
+    time_precision: str = "exact"
+    weight: int = 1
+    suspect: bool = False
+    leg: str = ""
+    forgery: str = ""
+    message: str = ""
+    blind_spots: tuple[str, ...] = ()
+    carriage: Carriage = field(default_factory=Carriage)
+    ocsf: bytes = b""
+    raw: bytes = b""
+
+
+@dataclass(slots=True)
+class Finding:
+    """One version of one conclusion. Field order and meaning as in ``finding.avsc``."""
+
+    id: bytes
+    version: int
+    status: str
+    detector: str
+    key: str
+    cluster: str
+    severity_id: int
+    first_time: int
+    last_time: int
+    count: int
+    lower_bound: bool
+    suspect: bool
+    actor: str
+    address: str
+    evidence: tuple[bytes, ...]
+    supersedes: tuple[bytes, ...]
+    ocsf: bytes = b""
+
+
+@dataclass(slots=True)
+class DeadLetter:
+    """What could not be read. Field order and meaning as in ``dead_letter.avsc``."""
+
+    id: bytes
+    time: int
+    reason: str
+    detail: str
+    source: str
+    cluster: str
+    host: str
+    carrier: str
+    position: int
+    length: int
+    digest: str
+    head: str
+    raw: bytes
+
+
+def columns(row: Event | Finding | DeadLetter) -> dict[str, Any]:
+    """The row as fastavro takes it: field name to value, nested records as dictionaries."""
+    out: dict[str, Any] = {name: getattr(row, name) for name in row.__slots__}
+    if isinstance(row, Event):
+        out["carriage"] = {name: getattr(row.carriage, name) for name in Carriage.__slots__}
+    return out

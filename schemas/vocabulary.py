@@ -1,0 +1,118 @@
+"""The words an event may use: OCSF 1.8.0 numbers, and this project's own short lists.
+
+Numbers are OCSF's (https://schema.ocsf.io/1.8.0). Where OCSF has no word, the word here goes into
+the extension object ``auditstream`` and nowhere else.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+OCSF_VERSION: Final = "1.8.0"
+ATTACK_VERSION: Final = "17.1"
+ID_RECIPE: Final = 1
+"""Version of the recipe in :mod:`pipeline.stages.identify`. Golden ids never change under it."""
+
+API_ACTIVITY: Final = 6003
+AUTHENTICATION: Final = 3002
+AUTHORIZE_SESSION: Final = 3003
+ENTITY_MANAGEMENT: Final = 3004
+APPLICATION_LIFECYCLE: Final = 6002
+DETECTION_FINDING: Final = 2004
+
+CLASS_NAMES: Final = {
+    API_ACTIVITY: "API Activity",
+    AUTHENTICATION: "Authentication",
+    AUTHORIZE_SESSION: "Authorize Session",
+    ENTITY_MANAGEMENT: "Entity Management",
+    APPLICATION_LIFECYCLE: "Application Lifecycle",
+    DETECTION_FINDING: "Detection Finding",
+}
+
+
+class Outcome(StrEnum):
+    """What came of it, as far as the record says."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    UNKNOWN = "unknown"
+
+
+class AccessPath(StrEnum):
+    """The three ways into an estate."""
+
+    DATA = "data"
+    CONTROL = "control"
+    SUPPORT = "support"
+
+
+class ActorKind(StrEnum):
+    """Who acts, by configuration; ``unknown`` is reported, never guessed."""
+
+    WORKLOAD = "workload"
+    AUTOMATION = "automation"
+    HUMAN = "human"
+    PROVIDER_HUMAN = "provider_human"
+    PROVIDER_AUTOMATION = "provider_automation"
+    UNKNOWN = "unknown"
+
+
+class TimePrecision(StrEnum):
+    """How well the event's time is known."""
+
+    EXACT = "exact"
+    WRITTEN = "written"
+    """The record names no time of its own; this is when a carrier wrote it down."""
+    WINDOW = "window"
+    """The record stands for a span of time."""
+    UNKNOWN = "unknown"
+    """Nobody says when. ``time`` is 0, and no window counts the event."""
+
+
+class Forgery(StrEnum):
+    """How a record shows that a client wrote into the log."""
+
+    NONE = ""
+    BROKEN_HEAD = "broken_head"
+    """A line whose end is missing while other lines follow: a line break was injected."""
+    LINE_BREAK = "line_break"
+    """A name in the record holds a line break."""
+    IMITATION = "imitation"
+    """A name in the record imitates the log's own wording."""
+    CONTRADICTION = "contradiction"
+    """The decision and the rule it says it rests on exclude each other."""
+
+
+class BlindSpot(StrEnum):
+    """What this one event cannot tell, stated on the event itself."""
+
+    NO_PRINCIPAL = "no_principal"
+    ZONE_ASSUMED = "zone_assumed"
+    AMBIGUOUS_TIME = "ambiguous_time"
+    NONEXISTENT_TIME = "nonexistent_time"
+    NO_TIME = "no_time"
+    NO_REQUEST = "no_request"
+    PARTIAL_NAME = "partial_name"
+    AMBIGUOUS_PRINCIPAL = "ambiguous_principal"
+
+
+class Severity:
+    """OCSF ``severity_id``."""
+
+    INFORMATIONAL: Final = 1
+    LOW: Final = 2
+    MEDIUM: Final = 3
+    HIGH: Final = 4
+    CRITICAL: Final = 5
+
+
+SEVERITY_NAMES: Final = {1: "Informational", 2: "Low", 3: "Medium", 4: "High", 5: "Critical"}
+
+OUTCOME_STATUS: Final = {
+    Outcome.SUCCESS: (1, "Success"),
+    Outcome.FAILURE: (2, "Failure"),
+    Outcome.UNKNOWN: (0, "Unknown"),
+}
+
+RETENTION_STANDARD: Final = "standard"
