@@ -1,0 +1,154 @@
+"""What a detector is. See CONTRIBUTING.md, "A new detector".
+
+A detector says which events concern which key (*sightings*), which reasons a run of evidence gives
+to raise a finding, and how grave that is. Everything else (order, repetition, late events, joining
+and amending findings, forgetting) is :mod:`detectors.episodes`, the same for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.types import Event
+
+
+class Settings(BaseModel):
+    """Numbers every detector has. A detector adds its own; all are configuration.
+
+    ``[detectors.NAME]`` in the configuration file sets them; seconds are event time.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(True, description="Whether the detector runs at all.")
+    gap_s: int = Field(600, ge=1, le=86_400, description="Longest pause inside one episode.")
+    window_s: int = Field(300, ge=1, le=86_400, description="Length of the sliding window.")
+    threshold: int = Field(10, ge=1, description="Deeds within one window that raise a finding.")
+    horizon_s: int = Field(
+        86_400, ge=600, description="How far behind its key's newest event evidence may come."
+    )
+
+
+class Sighting(NamedTuple):
+    """One event as one key of a detector sees it.
+
+    Attributes:
+        key: what is grouped by, as ``name=value``.
+        success: it is no evidence, but may raise the severity of what came before.
+        tag: what distinctness is counted over, or empty.
+        grave: enough by itself.
+    """
+
+    key: str
+    success: bool = False
+    tag: str = ""
+    grave: bool = False
+
+
+class Evidence(NamedTuple):
+    """One event kept as evidence. ``id`` is hexadecimal, ``time`` epoch milliseconds."""
+
+    time: int
+    id: str
+    weight: int
+    suspect: bool
+    tag: str
+    grave: bool
+
+
+Reasons = frozenset[str]
+
+
+class Verdict(NamedTuple):
+    """What an episode amounts to."""
+
+    severity_id: int
+    title: str
+    message: str
+
+
+class Episode(NamedTuple):
+    """What a detector may know when it judges. ``followed``: a success came soon after."""
+
+    key: str
+    count: int
+    first_time: int
+    last_time: int
+    reasons: Reasons
+    followed: bool
+
+
+class Attack(NamedTuple):
+    """A MITRE ATT&CK technique, with its tactic."""
+
+    technique: str
+    name: str
+    tactic: str
+    tactic_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """What a detector module's ``DETECTOR`` states.
+
+    Attributes:
+        name: the module's name, and ``finding_info.analytic.uid`` of its findings.
+        title: one line for people.
+        documentation: what it finds and why that matters.
+        sight: sightings of one event; must not raise.
+        reasons: names of the reasons that evidence, in order of (time, id), gives; more evidence
+            never gives fewer. Empty: no finding.
+        judge: severity and words of an episode that has reasons.
+        settings: its numbers.
+        shape: ``counter``: re-keyed by (detector, cluster, key).
+        follow_s: how long after an episode's last evidence a success raises it; 0: never.
+        attacks, triage, false_positives, blind_spots: for people.
+    """
+
+    name: str
+    title: str
+    documentation: str
+    sight: Callable[[Event, Any], Iterable[Sighting]]
+    reasons: Callable[[Sequence[Evidence], Any], Reasons]
+    judge: Callable[[Episode, Any], Verdict]
+    settings: type[Settings] = Settings
+    shape: Literal["counter"] = "counter"
+    follow_s: int = 0
+    attacks: tuple[Attack, ...] = ()
+    triage: tuple[str, ...] = ()
+    false_positives: tuple[str, ...] = ()
+    blind_spots: tuple[str, ...] = field(default=())
+
+
+def crowded(evidence: Sequence[Evidence], window_s: int, threshold: int) -> bool:
+    """Whether some window of ``window_s`` seconds, ends included, holds ``threshold`` deeds."""
+    window_ms, held, start = window_s * 1000, 0, 0
+    for last in evidence:
+        held += last.weight
+        while last.time - evidence[start].time > window_ms:
+            held -= evidence[start].weight
+            start += 1
+        if held >= threshold:
+            return True
+    return False
+
+
+def varied(evidence: Sequence[Evidence], window_s: int, threshold: int) -> bool:
+    """Whether some window of ``window_s`` seconds holds ``threshold`` different tags."""
+    window_ms, start = window_s * 1000, 0
+    held: dict[str, int] = {}
+    for last in evidence:
+        held[last.tag] = held.get(last.tag, 0) + 1
+        while last.time - evidence[start].time > window_ms:
+            tag = evidence[start].tag
+            held[tag] -= 1
+            if not held[tag]:
+                del held[tag]
+            start += 1
+        if len(held) - ("" in held) >= threshold:
+            return True
+    return False
