@@ -1,0 +1,1 @@
+"""How events flow: sources, stages, the engine, sinks, collectors, runtimes and the command."""

@@ -1,0 +1,303 @@
+"""What flows between the stages: records in, lines, facts, and what became of each item.
+
+A *record* is what came in physically. Decoding it yields *items*; each item ends as an event, a
+duplicate, something filtered by a rule with a name, or a dead letter with a reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from pipeline.errors import Reason, Unreadable
+from schemas.types import DeadLetter, Event
+from schemas.vocabulary import BlindSpot, TimePrecision
+
+State = dict[str, Any]
+"""State of one stream or of one detector key: JSON and nothing else."""
+
+
+class Record(NamedTuple):
+    """Bytes and where they stood.
+
+    ``length`` and ``digest`` are set where ``value`` is only the head of something too long;
+    ``broken`` says why a carrier could not deliver the rest.
+    """
+
+    value: bytes
+    position: int
+    length: int = -1
+    digest: str = ""
+    broken: str = ""
+
+
+class Origin(NamedTuple):
+    """Where a shipper says the line stood: host, file, and byte offset in it (-1: not said)."""
+
+    host: str
+    file: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One ordered run of records: a file, or a partition's records of one key.
+
+    Attributes:
+        source: name of the source its lines belong to, or ``auto``.
+        cluster: label of the cluster or cloud account.
+        host: host that wrote it, or empty.
+        origin: digest that names the file whatever it is called, or topic id and partition.
+        carrier: path or topic, for people; no identity looks at it.
+        zone: IANA time zone of stamps without an offset; empty: UTC, and the event says so.
+    """
+
+    source: str = "auto"
+    cluster: str = "default"
+    host: str = ""
+    origin: bytes = b""
+    carrier: str = ""
+    zone: str = ""
+
+
+@dataclass(slots=True)
+class Line:
+    """One logical line, out of its shipper's envelope and its layout.
+
+    Attributes:
+        raw: the line itself, without envelope or line break.
+        text: ``raw`` decoded.
+        record: the record it began in.
+        origin: where the shipper says it stood, if it says so.
+        logged: when the carrier wrote it down, epoch milliseconds, or None.
+        stamp: the time as written in the line, or empty.
+        level, logger, message: as the layout names them; ``logger`` is empty where the layout
+            has none or the line's end is missing.
+        suspect: the line stands where a client is known to have written into the log.
+        forgery: how the line itself shows it.
+        complete: the line ends as its layout demands.
+        number: the item's number in its record.
+    """
+
+    raw: bytes
+    text: str
+    record: Record
+    origin: Origin | None = None
+    logged: int | None = None
+    stamp: str = ""
+    level: str = ""
+    logger: str = ""
+    message: str = ""
+    suspect: bool = False
+    forgery: str = ""
+    complete: bool = True
+    number: int = 0
+
+
+@dataclass(slots=True)
+class Fact:
+    """An event as its source states it, with what the OCSF document says beside the columns.
+
+    Attributes:
+        event: columns the record states. The stages add the rest.
+        stamp: the time as written, kept beside the time as understood.
+        uid: the source's own id of the event, or empty.
+        natural_key: parts that identify the event wherever it is read, or empty: its position does.
+        document: additions to the OCSF document, by top-level name.
+        extension: additions to its ``auditstream`` object.
+        secrets: texts in the record that must not be stored; every occurrence is redacted.
+    """
+
+    event: Event
+    stamp: str = ""
+    uid: str = ""
+    natural_key: tuple[str, ...] = ()
+    document: dict[str, Any] = field(default_factory=dict)
+    extension: dict[str, Any] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+
+
+class Filtered(NamedTuple):
+    """An item that states no audit fact, and the rule that says so."""
+
+    rule: str
+
+
+class Rejected(NamedTuple):
+    """An item that cannot be read, before it has become a dead letter."""
+
+    reason: str
+    detail: str
+
+
+Outcome = Fact | Filtered | Rejected
+
+
+class Item(NamedTuple):
+    """One line and what became of it."""
+
+    line: Line
+    outcome: Outcome
+    source: str
+
+
+Read = Callable[[Sequence[Line], "Reading", State], tuple[list[Sequence[Outcome]], State]]
+"""A source's work: lines of one stream and its state, to outcomes for each line and new state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a source may know beside the line itself: pure functions, no clock.
+
+    Attributes:
+        time: stamp as written to (epoch milliseconds, blind spots).
+        address: text to the address in its shortest form, or empty where it is none.
+        stream: the stream the lines are of.
+    """
+
+    time: Callable[[str], tuple[int, tuple[str, ...]]]
+    address: Callable[[str], str]
+    stream: Stream
+
+
+def _always(_message: str) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a source module's ``SOURCE`` states. See CONTRIBUTING.md, "A new source".
+
+    Attributes:
+        name: the module's name, and ``metadata.log_name`` of its events.
+        title: one line for people.
+        documentation: what it reads, from where, in which versions.
+        product: OCSF ``metadata.product``.
+        read: lines to outcomes.
+        loggers: Java logger names whose lines are this source's, in any of the known layouts.
+        recognise: for lines without a layout: is this one ours? Cheap; must not raise.
+        whole: does this message end as this source's messages end? One that does not was broken.
+        dated: does this line hold a time? Default: its layout has a stamp.
+        shapes: names of the shapes it reads; each has a golden example of that name.
+        blind_spots: what this source cannot show, for people.
+        bears_secrets: what cannot be parsed keeps only length, digest and a redacted head.
+        one_line: is this message never followed by a second line? Then one that follows is no
+            continuation of it. Stack traces are the exception; say so only for messages that
+            carry no audit fact.
+    """
+
+    name: str
+    title: str
+    documentation: str
+    product: Mapping[str, str]
+    read: Read
+    loggers: tuple[str, ...] = ()
+    recognise: Callable[[str], bool] | None = None
+    whole: Callable[[str], bool] | None = None
+    dated: Callable[[str], bool] | None = None
+    shapes: tuple[str, ...] = ()
+    blind_spots: tuple[str, ...] = ()
+    bears_secrets: bool = False
+    one_line: Callable[[str], bool] = _always
+
+
+def moment(line: Line, reading: Reading) -> tuple[int, TimePrecision, tuple[str, ...]]:
+    """When the line's deed was: its own stamp, else when a carrier wrote it down, else unknown.
+
+    Returns epoch milliseconds (0 where unknown), how well it is known, and blind spots. Raises
+    :class:`Unreadable` (``bad_time``) where the stamp is on no calendar.
+    """
+    if line.stamp:
+        at, spots = reading.time(line.stamp)
+        return at, TimePrecision.EXACT, spots
+    if line.logged is not None:
+        return line.logged, TimePrecision.WRITTEN, ()
+    return 0, TimePrecision.UNKNOWN, (BlindSpot.NO_TIME.value,)
+
+
+def each(read_line: Callable[[Line, Reading], Outcome | Sequence[Outcome]]) -> Read:
+    """Make a stateless reader of single lines into a source's ``read``.
+
+    ``read_line`` may raise :class:`pipeline.errors.Unreadable`; anything else it raises is a fault
+    of ours and becomes a dead letter that says so.
+    """
+
+    def read(
+        lines: Sequence[Line], reading: Reading, state: State
+    ) -> tuple[list[Sequence[Outcome]], State]:
+        results: list[Sequence[Outcome]] = []
+        for line in lines:
+            try:
+                outcome = read_line(line, reading)
+            except Unreadable as error:
+                outcome = Rejected(error.reason, error.detail)
+            except Exception as error:
+                outcome = Rejected(Reason.FAULT, f"{type(error).__name__} in the source")
+            results.append(
+                (outcome,) if isinstance(outcome, (Fact, Filtered, Rejected)) else outcome
+            )
+        return results, state
+
+    return read
+
+
+@dataclass(slots=True)
+class Account:
+    """Where every item went. ``items == events + duplicates + filtered + dead_letters``."""
+
+    records: int = 0
+    items: int = 0
+    events: int = 0
+    duplicates: int = 0
+    filtered: dict[str, int] = field(default_factory=dict)
+    dead_letters: dict[str, int] = field(default_factory=dict)
+
+    MOST_RULES = 500
+    """Rule names hold logger names, and those can be a client's text: the rest is counted as one."""
+
+    def add(self, other: Account) -> None:
+        """Add another account's figures to this one's."""
+        self.records += other.records
+        self.items += other.items
+        self.events += other.events
+        self.duplicates += other.duplicates
+        for rule, count in other.filtered.items():
+            self.count_filtered(rule, count)
+        for reason, count in other.dead_letters.items():
+            self.dead_letters[reason] = self.dead_letters.get(reason, 0) + count
+
+    def subtract(self, other: Account) -> None:
+        """Take another account's figures out of this one's."""
+        self.records -= other.records
+        self.items -= other.items
+        self.events -= other.events
+        self.duplicates -= other.duplicates
+        for mine, theirs in (
+            (self.filtered, other.filtered), (self.dead_letters, other.dead_letters),
+        ):  # fmt: skip
+            for name, count in theirs.items():
+                mine[name] = mine.get(name, 0) - count
+                if not mine[name]:
+                    del mine[name]
+
+    def count_filtered(self, rule: str, count: int = 1) -> None:
+        """Count ``count`` items under ``rule``, or under "other" once there are too many rules."""
+        if rule not in self.filtered and len(self.filtered) >= self.MOST_RULES:
+            rule = "logger:(other)"
+        self.filtered[rule] = self.filtered.get(rule, 0) + count
+
+    def balances(self) -> bool:
+        """Whether every item is accounted for."""
+        gone = sum(self.filtered.values()) + sum(self.dead_letters.values())
+        return self.items == self.events + self.duplicates + gone
+
+
+@dataclass(slots=True)
+class Ingested:
+    """What one batch of records became."""
+
+    events: list[Event] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    account: Account = field(default_factory=Account)
+    state: State = field(default_factory=dict)

@@ -1,0 +1,85 @@
+"""The order, written once. Pure: no I/O, no clock, no globals; a batch in, a batch out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from pipeline.batch import Fact, Filtered, Ingested, Reading, Record, Rejected, Source, State, Stream
+from pipeline.clocks import clock
+from pipeline.stages.enrich import Describe, address, describe, enrich
+from pipeline.stages.frame import Router, frame
+from pipeline.stages.identify import event_id
+from pipeline.stages.project import project
+from pipeline.stages.redact import Redactor
+from pipeline.stages.reject import reject
+from pipeline.stages.route import route
+from pipeline.stages.unwrap import unwrap
+
+MAX_RECORD_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is set up with; made once, never changed.
+
+    Attributes:
+        sources: active sources by name.
+        look: what the configuration says of a principal at an address.
+        redactor: how secrets are replaced.
+        max_record_bytes: longer records become dead letters.
+    """
+
+    sources: Mapping[str, Source]
+    look: Describe = field(default_factory=lambda: describe(()))
+    redactor: Redactor = field(default_factory=Redactor)
+    max_record_bytes: int = MAX_RECORD_BYTES
+
+
+@lru_cache(maxsize=256)
+def _reading(stream: Stream) -> Reading:
+    return Reading(clock(stream.zone), address, stream)
+
+
+def ingest(
+    plan: Plan, stream: Stream, records: Sequence[Record], state: State, final: bool = False
+) -> Ingested:
+    """Records of one stream, in order, to events and dead letters.
+
+    Args:
+        state: the stream's state as the batch before left it ({} at first). It is changed.
+        final: nothing follows in this stream: what waits for more is given up.
+
+    Returns:
+        Events in the order of their records, dead letters, the account, and the state. Whatever
+        the split into batches, the concatenated results are the same.
+    """
+    router = Router(plan.sources, stream.source)
+    lines = unwrap(
+        records, state, lambda t: bool(router.by_text(t)), plan.max_record_bytes, final
+    )
+    framed = frame(lines, state, router, final)
+    reading = _reading(stream)
+    items = route(framed, plan.sources, reading, state)
+    out = Ingested(state=state)
+    out.account.records = len(records)
+    out.account.items = len(items)
+    for line, outcome, name in items:
+        if isinstance(outcome, Fact):
+            fact = outcome
+            enrich(fact, line, stream, plan.look)
+            fact.event.raw, blank = plan.redactor.redact(fact, line.raw)
+            fact.event.id = event_id(fact, line, stream, blank)
+            project(fact, plan.sources[name].product, line.logged)
+            out.events.append(fact.event)
+        elif isinstance(outcome, Filtered):
+            out.account.count_filtered(outcome.rule)
+        elif isinstance(outcome, Rejected):
+            source = plan.sources.get(name) or plan.sources.get(stream.source)
+            letter = reject(line, outcome, source, reading, plan.max_record_bytes)
+            out.dead_letters.append(letter)
+            reasons = out.account.dead_letters
+            reasons[letter.reason] = reasons.get(letter.reason, 0) + 1
+    out.account.events = len(out.events)
+    return out

@@ -1,0 +1,136 @@
+"""Line layouts of Kafka's log4j configurations, split by hand in linear time.
+
+===========  =====================================================================  ==============
+layout       pattern                                                                seen in
+===========  =====================================================================  ==============
+``default``  ``[%d] %p %m (%c)%n``                                                  Apache Kafka
+``strimzi``  ``%d %p %m (%c) [%t]%n``                                               Strimzi
+``trailing`` ``[%p] %d [%t] %c %M - %m%n``                                          Confluent
+===========  =====================================================================  ==============
+
+The logger's name ends the first two, so a line without it lacks its end. Names inside a message
+are clients' text: nothing here looks for a word inside a message. The level is never trusted.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+LEVELS = frozenset(("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"))
+_LOGGER = re.compile(r"[A-Za-z_$][\w$.-]{0,199}")
+_LONGEST_STAMP = 40
+
+
+class Head(NamedTuple):
+    """A line that begins as a layout does. ``ended``: it also ends so, and ``logger`` is known."""
+
+    layout: str
+    stamp: str
+    level: str
+    logger: str
+    message: str
+    ended: bool
+
+
+def split(text: str) -> Head | None:
+    """The line's parts, or None where it begins as no layout does."""
+    first = text[:1]
+    if first == "[":
+        return _bracketed(text)
+    if first.isdecimal():
+        return _strimzi(text)
+    return None
+
+
+def _bracketed(text: str) -> Head | None:
+    end = text.find("]", 5, _LONGEST_STAMP + 2)
+    if end < 0:
+        return None
+    inside = text[1:end]
+    if inside in LEVELS:
+        return _trailing(text, inside, end)
+    if inside[4:5] != "-" or not inside[:4].isdecimal():
+        return None
+    space = text.find(" ", end + 2, end + 8)
+    level = text[end + 2 : space]
+    if level not in LEVELS or text[end + 1] != " ":
+        return None
+    return _with_logger("default", inside, level, text, space + 1, len(text))
+
+
+def _strimzi(text: str) -> Head | None:
+    if text[4:5] != "-" or not text[:4].isdecimal():
+        return None
+    space = text.find(" ", 18, _LONGEST_STAMP) if text[10:11] in (" ", "T") else -1
+    if space < 0:
+        return None
+    stamp = text[:space]
+    after = text.find(" ", space + 1, space + 7)
+    level = text[space + 1 : after]
+    if level not in LEVELS:
+        return None
+    stop = len(text)
+    if text.endswith("]"):
+        thread = text.rfind(") [")
+        if thread < 0:
+            return Head("strimzi", stamp, level, "", text[after + 1 :], False)
+        stop = thread + 1
+    return _with_logger("strimzi", stamp, level, text, after + 1, stop)
+
+
+def _with_logger(layout: str, stamp: str, level: str, text: str, start: int, stop: int) -> Head:
+    logger, place = logger_at_end(text, start, stop)
+    if not logger:
+        return Head(layout, stamp, level, "", text[start:], False)
+    return Head(layout, stamp, level, logger, text[start:place], True)
+
+
+def logger_at_end(text: str, start: int, stop: int) -> tuple[str, int]:
+    """The logger named at the end of ``text[start:stop]`` as ``… (a.b.C)``, and where that begins.
+
+    Returns an empty name where there is none.
+    """
+    if text[stop - 1 : stop] != ")":
+        return "", stop
+    place = text.rfind(" (", start, stop)
+    if place < 0 or not _LOGGER.fullmatch(text, place + 2, stop - 1):
+        return "", stop
+    return text[place + 2 : stop - 1], place
+
+
+def without_level(text: str) -> str:
+    """A line without the level it begins with, where it has neither time nor bracket."""
+    level, _, rest = text.partition(" ")
+    return rest if level in LEVELS else text
+
+
+def _trailing(text: str, level: str, end: int) -> Head | None:
+    stamp = text[end + 2 : end + 25]
+    if text[end + 1 : end + 2] != " " or text[end + 25 : end + 27] != " [":
+        return None
+    thread = text.find("] ", end + 27)
+    space = text.find(" ", thread + 2) if thread > 0 else -1
+    if space < 0:
+        return None
+    logger = text[thread + 2 : space]
+    dash = text.find(" - ", space, space + 200)
+    if dash < 0 or not _LOGGER.fullmatch(logger):
+        return None
+    return Head("trailing", stamp, level, logger, text[dash + 3 :], True)
+
+
+def starts_process(message: str, logger: str) -> bool:
+    """Whether this is among the first lines a Kafka process writes: what came before was cut."""
+    return (
+        (message.startswith("Registered") and "kafka:type=kafka.Log4jController" in message)
+        or (message in ("starting", "Starting") and logger.startswith("kafka.server."))
+        or (
+            logger == "kafka.authorizer.logger"
+            and message.startswith("Principal = ")
+            and (
+                " for request = ControllerRegistration with" in message
+                or " for request = BrokerRegistration with" in message
+            )
+        )
+    )

@@ -1,0 +1,66 @@
+"""Detect: events to findings, by way of each key's state.
+
+State is looked up by (detector, cluster, key); whoever runs this keeps it between batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from detectors.contract import Detector, Settings, Sighting
+from detectors.episodes import KeyState, fold
+from schemas.types import Event, Finding
+
+Key = tuple[str, str, str]
+"""Detector, cluster, key."""
+
+
+@dataclass(slots=True)
+class Detected:
+    """Findings of a batch, the keys whose state changed, and events that came too late."""
+
+    findings: list[Finding] = field(default_factory=list)
+    touched: set[Key] = field(default_factory=set)
+    late: set[bytes] = field(default_factory=set)
+
+
+Active = Sequence[tuple[Detector, Settings]]
+
+
+def sightings(
+    active: Active, events: Iterable[Event]
+) -> dict[Key, list[tuple[Event, Sighting]]]:
+    """Which events concern which key of which detector."""
+    out: dict[Key, list[tuple[Event, Sighting]]] = {}
+    for detector, settings in active:
+        name, sight = detector.name, detector.sight
+        for event in events:
+            undated = event.time_precision == "unknown"
+            for sighting in sight(event, settings):
+                # Without a time no window can count it; what is grave by itself still is.
+                if undated and not sighting.grave:
+                    continue
+                key = name, event.cluster, sighting.key
+                out.setdefault(key, []).append((event, sighting))
+    return out
+
+
+def detect(
+    active: Active, events: Sequence[Event], state_of: Callable[[Key], KeyState]
+) -> Detected:
+    """Fold a batch of events into the detectors' state.
+
+    Args:
+        active: detectors with their numbers.
+        state_of: the state of a key, {} where there is none; it is changed in place.
+    """
+    out = Detected()
+    by_name: Mapping[str, tuple[Detector, Settings]] = {d.name: (d, s) for d, s in active}
+    for key, seen in sightings(active, events).items():
+        detector, settings = by_name[key[0]]
+        folded = fold(detector, settings, key[1], key[2], state_of(key), seen)
+        out.findings += folded.findings
+        out.late.update(folded.late)
+        out.touched.add(key)
+    return out

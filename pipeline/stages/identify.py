@@ -1,0 +1,59 @@
+"""Identify: ids are derived, never drawn. docs/adr/0002 has the recipe and why.
+
+Event id: 16 bytes. Six of event time in milliseconds (big-endian, clamped to 48 bits), then ten of
+BLAKE2b over the recipe's version and, each with its length before it: cluster, source and natural
+key where the source has one; else cluster, host, origin position and record bytes; and the item's
+number in both. The id sorts by time, and its time names the index it goes to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+from pipeline.batch import Fact, Line, Stream
+from schemas.vocabulary import ID_RECIPE
+
+_LARGEST_TIME = 2**48 - 1
+_PERSON = b"auditstream" + bytes([ID_RECIPE])
+
+
+def digest(size: int, parts: Iterable[bytes]) -> bytes:
+    """``size`` bytes of BLAKE2b over ``parts``, each with its length (8 bytes) before it."""
+    return blake2b(
+        b"".join([len(p).to_bytes(8, "big") + p for p in parts]), digest_size=size, person=_PERSON
+    ).digest()
+
+
+def timed(time_ms: int, hashed: bytes) -> bytes:
+    """An id: 48 bits of time, then ``hashed`` (10 bytes)."""
+    return min(max(time_ms, 0), _LARGEST_TIME).to_bytes(6, "big") + hashed
+
+
+def position(line: Line, stream: Stream) -> tuple[bytes, bytes]:
+    """Where the line stands, whatever its file is called: (origin, offset in it)."""
+    origin = line.origin
+    if origin is not None and origin.offset >= 0:
+        return b"shipper\0" + origin.file.encode(), origin.offset.to_bytes(8, "big")
+    return stream.origin, line.record.position.to_bytes(8, "big", signed=True)
+
+
+def event_id(fact: Fact, line: Line, stream: Stream, record: bytes) -> bytes:
+    """The event's id. ``record``: the line's bytes with every secret blanked."""
+    event = fact.event
+    number = line.number.to_bytes(4, "big")
+    if fact.natural_key:
+        key = [event.source.encode(), *(part.encode() for part in fact.natural_key), number]
+        return timed(event.time, digest(10, [b"natural", event.cluster.encode(), *key]))
+    origin, offset = position(line, stream)
+    parts = [b"position", event.cluster.encode(), event.host.encode()]
+    return timed(event.time, digest(10, [*parts, origin, offset, record, number]))
+
+
+def dead_letter_id(line: Line, stream: Stream, source: str) -> bytes:
+    """The id of a line that could not be read: 16 bytes, no time."""
+    origin, offset = position(line, stream)
+    host = stream.host or (line.origin.host if line.origin else "")
+    number = line.number.to_bytes(4, "big")
+    parts = [b"dead letter", stream.cluster.encode(), host.encode(), origin, offset]
+    return digest(16, [*parts, line.raw, number, source.encode()])
