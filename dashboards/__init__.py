@@ -1,0 +1,1 @@
+"""Saved objects and pages for people. Every field they name exists in the schema."""

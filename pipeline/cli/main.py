@@ -1,0 +1,58 @@
+"""Arguments, errors and exit statuses of the command ``auditstream``.
+
+Exit status 0: everything read is accounted for, dead letters and unrecognised files included.
+1: an input or the store cannot be used. 2: wrong arguments or filter values.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import NoReturn
+
+from pipeline.cli import about, doctor, run, show
+from pipeline.errors import AuditstreamError
+
+_INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse whose errors end with where help is."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\nTry `{self.prog} --help`.\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    top = _Parser(
+        prog="auditstream",
+        description="Turns the audit exhaust of a Kafka estate into detections and evidence.",
+        epilog="`auditstream run` alone plays a bundled incident and shows what is found.",
+    )
+    top.add_argument("--version", action="version", version=f"auditstream {version('auditstream')}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for group in (run, show, about, doctor):
+        group.add(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    try:
+        arguments = parser().parse_args(argv)
+        status = int(arguments.run(arguments))
+        sys.stdout.flush()
+        return status
+    except AuditstreamError as error:
+        print(f"auditstream: {error}", file=sys.stderr)
+        return error.exit_status
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does: nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return _INTERRUPTED

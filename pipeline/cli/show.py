@@ -1,0 +1,141 @@
+"""``auditstream events | findings | dead-letters``: what the store holds."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from pipeline.cli.present import Column, Row, as_csv, lines, table, when
+from pipeline.config import load
+from pipeline.errors import ArgumentError
+from pipeline.query import Query, make
+from pipeline.sinks.sqlite_query import SqliteReader
+from pipeline.sinks.sqlite_schema import DEAD_LETTER_COLUMNS, EVENT_COLUMNS, FINDING_COLUMNS
+from schemas.vocabulary import SEVERITY_NAMES
+
+_FORMATS = ("table", "jsonl", "csv")
+_NOT_CSV = ("ocsf", "raw", "evidence", "supersedes")
+
+
+def add(commands: Any) -> None:
+    """Add these commands' arguments."""
+    for name, help_, run in (
+        ("events", "audit events, in order of time", _events),
+        ("findings", "what the detectors concluded: the settled view", _findings),
+        ("dead-letters", "what could not be read, and why", _dead_letters),
+    ):
+        p = commands.add_parser(name, help=help_, description=help_.capitalize() + ".")
+        p.set_defaults(run=run)
+        _filters(p)
+        if name == "findings":
+            p.add_argument("--history", action="store_true", help="every version, not the last")
+        if name == "events":
+            p.add_argument("--raw", action="store_true", help="the records as they were said")
+
+
+def _filters(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--config", type=Path, metavar="F", help="configuration that names the store")
+    p.add_argument("--store", type=Path, metavar="PATH", help="the store (default: the configuration's)")
+    p.add_argument("--since", metavar="TIME", help="from this time on, UTC unless it has an offset")
+    p.add_argument("--until", metavar="TIME", help="before this time")
+    p.add_argument("--actor", help="principal (User:alice) or its name; * for anything")
+    p.add_argument("--resource", help="name of the resource; * for anything")
+    p.add_argument("--ip", help="source address or network (CIDR)")
+    p.add_argument("--source", help="source that read it")
+    p.add_argument("--class", dest="class_", metavar="CLASS", help="authentication, api_activity, 3002, …")
+    p.add_argument("--outcome", help="success, failure or unknown")
+    p.add_argument("--text", help="all these words, in any order")
+    p.add_argument("--limit", type=int, metavar="N", help="at most N")
+    p.add_argument("--format", choices=_FORMATS, default="table")
+
+
+def _open(arguments: argparse.Namespace) -> tuple[SqliteReader, Query, int | None]:
+    query = make(
+        since=arguments.since, until=arguments.until, actor=arguments.actor,
+        resource=arguments.resource, ip=arguments.ip, source=arguments.source,
+        class_=arguments.class_, outcome_=arguments.outcome, text=arguments.text,
+    )  # fmt: skip
+    if arguments.limit is not None and arguments.limit < 1:
+        raise ArgumentError(f"--limit {arguments.limit}: at least 1")
+    path = arguments.store or Path(load(arguments.config).store)
+    return SqliteReader(path), query, arguments.limit
+
+
+def _show(
+    arguments: argparse.Namespace, rows: Any, columns: list[Column], names: tuple[str, ...]
+) -> int:
+    if arguments.format == "jsonl":
+        lines(_document(row) for row in rows)
+    elif arguments.format == "csv":
+        as_csv(rows, [n for n in names if n not in _NOT_CSV])
+    elif not table(rows, columns):
+        print("nothing found")
+    return 0
+
+
+def _document(row: Row) -> bytes:
+    if "ocsf" in row:
+        return bytes(row["ocsf"])
+    return orjson.dumps(row, default=_text)
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def _events(arguments: argparse.Namespace) -> int:
+    reader, query, limit = _open(arguments)
+    rows = islice(reader.events(query), limit)
+    if arguments.raw:
+        lines(bytes(row["raw"]) for row in rows)
+        return 0
+    columns: list[Column] = [
+        ("TIME", lambda r: when(r["time"]), 24),
+        ("OUTCOME", lambda r: r["outcome"] + ("?" if r["suspect"] else ""), 8),
+        ("ACTOR", lambda r: r["actor"] or "-", 40),
+        ("ADDRESS", lambda r: r["address"] or "-", 39),
+        ("OPERATION", lambda r: r["operation"], 24),
+        ("RESOURCE", lambda r: f"{r['resource_type']} {r['resource']}".strip() or r["message"], 0),
+    ]
+    return _show(arguments, rows, columns, EVENT_COLUMNS)
+
+
+def _findings(arguments: argparse.Namespace) -> int:
+    reader, query, limit = _open(arguments)
+    rows = islice(reader.findings(query, arguments.history), limit)
+    return _show(arguments, rows, finding_columns(arguments.history), FINDING_COLUMNS)
+
+
+def finding_columns(history: bool = False) -> list[Column]:
+    """Columns of a table of findings."""
+    columns: list[Column] = [
+        ("FIRST", lambda r: when(r["first_time"]), 24),
+        ("LAST", lambda r: when(r["last_time"]), 24),
+        ("SEVERITY", lambda r: SEVERITY_NAMES[r["severity_id"]], 13),
+        ("DETECTOR", lambda r: r["detector"], 30),
+        ("CLUSTER", lambda r: r["cluster"], 20),
+        ("KEY", lambda r: r["key"], 60),
+        ("COUNT", lambda r: ("≥" if r["lower_bound"] else "") + str(r["count"]), 12),
+        ("ID", lambda r: r["id"].hex(), 32),
+    ]
+    if history:
+        columns.append(("VERSION", lambda r: f"{r['version']} {r['status']}", 20))
+    return columns
+
+
+def _dead_letters(arguments: argparse.Namespace) -> int:
+    reader, query, limit = _open(arguments)
+    rows = islice(reader.dead_letters(query), limit)
+    columns: list[Column] = [
+        ("CARRIER", lambda r: r["carrier"], 60),
+        ("POSITION", lambda r: str(r["position"]), 14),
+        ("REASON", lambda r: r["reason"], 16),
+        ("SOURCE", lambda r: r["source"], 24),
+        ("BYTES", lambda r: str(r["length"]), 12),
+        ("WHAT", lambda r: f"{r['detail']}: {r['head']}", 0),
+    ]
+    return _show(arguments, rows, columns, DEAD_LETTER_COLUMNS)

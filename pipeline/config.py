@@ -1,0 +1,236 @@
+"""Configuration: one TOML file, checked whole before anything starts."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from detectors.contract import Detector, Settings
+from pipeline.engine import MAX_RECORD_BYTES, Plan
+from pipeline.errors import ConfigError
+from pipeline.registry import detectors, sources
+from pipeline.stages.enrich import Principal, describe
+from pipeline.stages.redact import Redactor
+from schemas.vocabulary import ActorKind
+
+
+def _zone(name: str) -> str:
+    try:
+        if name:
+            ZoneInfo(name)
+    except (ValueError, OSError):
+        raise ValueError(f"{name!r} is no time zone; write an IANA name as Europe/Berlin") from None
+    return name
+
+
+def _source(name: str) -> str:
+    if name != "auto" and name not in sources():
+        known = ", ".join(["auto", *sources()])
+        raise ValueError(f"no source {name!r}; there is {known}")
+    return name
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        raise ValueError(f"{text!r} is no network; write 192.0.2.0/24") from None
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Input(_Model):
+    """One input, and what its lines do not say themselves."""
+
+    source: Annotated[str, AfterValidator(_source)] = Field(
+        "auto", description="Source that reads it, or auto: each line goes to its own."
+    )
+    path: str = Field(description="File, folder, glob, .gz, or - for standard input.")
+    cluster: str = Field("default", description="Label of the cluster or cloud account.")
+    host: str = Field("", description="Host that wrote it; or take it from the path:")
+    host_pattern: str = Field(
+        "", description="Path pattern with {host} in it, e.g. */{host}/server.log*"
+    )
+    zone: Zone = Field(
+        "", description="Time zone of stamps without an offset; empty: UTC, and events say so."
+    )
+
+    def host_of(self, path: str) -> str:
+        """The host of a file of this input."""
+        if self.host or not self.host_pattern:
+            return self.host
+        pattern = re.escape(self.host_pattern).replace(r"\{host\}", "(?P<host>[^/]+)")
+        found = re.search(pattern.replace(r"\*", "[^/]*") + "$", path)
+        return found["host"] if found else ""
+
+
+class PrincipalRule(_Model):
+    """Who a principal is. The first entry that matches wins; what matches none is unknown."""
+
+    pattern: str = Field("", description="Full principal, * for anything: User:payments-*")
+    kind: ActorKind = Field(
+        ActorKind.UNKNOWN,
+        description="workload, automation, human, provider_human or provider_automation",
+    )
+    owner: str = Field("", description="Team or person answerable for it.")
+    provider: str = Field("", description="Provider it belongs to: its actions are support.")
+    networks: tuple[Annotated[str, AfterValidator(_network)], ...] = Field(
+        (), description="Source networks whose every action is this entry's."
+    )
+
+
+class Estate(_Model):
+    """Clusters and cloud accounts that belong together."""
+
+    name: str = Field(description="Name of the estate.")
+    clusters: tuple[str, ...] = Field(description="Cluster labels in it.")
+
+
+class Redaction(_Model):
+    """Keyed hashes in the place of secrets, so that the same secret is recognised again."""
+
+    key_file: str = Field("", description="File that holds the key; empty: [redacted], no hash.")
+    key_env: str = Field("", description="Or: environment variable that holds it.")
+    key_id: str = Field("1", description="Name of the key, kept in each event.")
+
+    def redactor(self) -> Redactor:
+        """The redactor with its key read.
+
+        Raises:
+            ConfigError: the key cannot be read or is too short.
+        """
+        try:
+            key = Path(self.key_file).read_bytes().strip() if self.key_file else b""
+        except OSError as error:
+            raise ConfigError(f"redaction key {self.key_file}: {error.strerror}") from error
+        if self.key_env:
+            key = os.environ.get(self.key_env, "").encode()
+        if (self.key_file or self.key_env) and len(key) < 16:
+            raise ConfigError("the redaction key needs at least 16 bytes; make one at random")
+        return Redactor(key, self.key_id)
+
+
+class Config(_Model):
+    """Everything a run is told."""
+
+    store: str = Field("auditstream.db", description="The embedded store: one SQLite file.")
+    max_record_bytes: int = Field(
+        MAX_RECORD_BYTES, ge=1024, le=64 * 1024 * 1024,
+        description="Longer records become dead letters.",
+    )  # fmt: skip
+    inputs: tuple[Input, ...] = Field((), description="What is read. --input takes their place.")
+    principals: tuple[PrincipalRule, ...] = Field((), description="Who is who.")
+    estates: tuple[Estate, ...] = Field((), description="Which clusters belong together.")
+    redaction: Redaction = Field(Redaction(), description="How secrets are replaced.")
+    detectors: dict[str, dict[str, Any]] = Field({}, description="Numbers of the detectors.")
+
+    def active(self) -> list[tuple[Detector, Settings]]:
+        """Enabled detectors with their numbers.
+
+        Raises:
+            ConfigError: a detector that does not exist, or a number it cannot take.
+        """
+        known = detectors()
+        for name in self.detectors:
+            if name not in known:
+                raise ConfigError(f"detectors.{name}: no such detector; {', '.join(known)}")
+        out = []
+        for name, detector in known.items():
+            try:
+                settings = detector.settings(**self.detectors.get(name, {}))
+            except ValidationError as error:
+                raise ConfigError(_explain(error, f"detectors.{name}")) from None
+            if settings.enabled:
+                out.append((detector, settings))
+        return out
+
+    def plan(self) -> Plan:
+        """What the engine is set up with."""
+        rules = [
+            Principal(
+                p.pattern, p.kind.value, p.owner, p.provider,
+                tuple(ipaddress.ip_network(n) for n in p.networks),
+            )
+            for p in self.principals
+        ]  # fmt: skip
+        return Plan(sources(), describe(rules), self.redaction.redactor(), self.max_record_bytes)
+
+
+def _explain(error: ValidationError, where: str) -> str:
+    lines = []
+    for problem in error.errors():
+        place = ".".join(str(p) for p in problem["loc"])
+        said = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{where}: {place}: {said}" if place else f"{where}: {said}")
+    return "\n".join(lines) + "\n`auditstream config` prints a complete example"
+
+
+def load(path: Path | None) -> Config:
+    """The configuration in ``path``, or the defaults.
+
+    Raises:
+        ConfigError: it cannot be read, is not TOML, or holds what means nothing.
+    """
+    if path is None:
+        return Config()
+    try:
+        with path.open("rb") as file:
+            config = Config.model_validate(tomllib.load(file))
+    except OSError as error:
+        raise ConfigError(f"the configuration {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the configuration {path} is not TOML: {error}") from None
+    except ValidationError as error:
+        raise ConfigError(_explain(error, str(path))) from None
+    config.active()
+    return config
+
+
+def example() -> str:
+    """A complete configuration with every setting at its default, commented."""
+    lines = ["# Every setting of auditstream with its default. All are optional.", ""]
+    _scalars(Config, lines)
+    for title, model, note in (
+        ("[[inputs]]", Input, "One section for each input."),
+        ("[[principals]]", PrincipalRule, PrincipalRule.__doc__ or ""),
+        ("[[estates]]", Estate, Estate.__doc__ or ""),
+    ):
+        lines += ["", f"# {note}", f"# {title}"]
+        _scalars(model, lines, comment="# ")
+    lines += ["", f"# {Redaction.__doc__}", "[redaction]"]
+    _scalars(Redaction, lines)
+    for name, detector in detectors().items():
+        lines += ["", f"# {detector.title}.", f"[detectors.{name}]"]
+        _scalars(detector.settings, lines)
+    return "\n".join(lines) + "\n"
+
+
+def _scalars(model: type[BaseModel], lines: list[str], comment: str = "") -> None:
+    for name, field in model.model_fields.items():
+        default = field.get_default()
+        if isinstance(default, (BaseModel, dict)) or name in ("inputs", "principals", "estates"):
+            continue
+        if field.is_required():
+            default = ["default"] if name == "clusters" else f"a {name}"
+        lines.append(f"{comment}# {field.description}" if not comment else f"#   # {field.description}")
+        lines.append(f"{comment}{name} = {_toml(default)}" if not comment else f"#   {name} = {_toml(default)}")
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    return str(value) if isinstance(value, int) else f'"{value}"'

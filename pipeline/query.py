@@ -1,0 +1,134 @@
+"""Questions that people ask of a store, the same whichever store it is.
+
+Full text means: all tokens ``[a-z0-9]+`` of the lowercased text, in any order. Results are in
+order of (time, id).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pipeline.errors import ArgumentError
+from schemas.vocabulary import CLASS_NAMES, Outcome
+
+_TOKEN = re.compile(r"[a-z0-9]+")
+_CLASSES = {name.lower().replace(" ", "_"): uid for uid, name in CLASS_NAMES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Filters; None is no filter. Times are epoch milliseconds, ``since`` ≤ time < ``until``.
+
+    ``actor`` is a full principal (``User:alice``) or its name; ``actor`` and ``resource`` may hold
+    ``*``. ``address`` is an IP address or a CIDR.
+    """
+
+    since: int | None = None
+    until: int | None = None
+    actor: str | None = None
+    resource: str | None = None
+    address: str | None = None
+    source: str | None = None
+    class_uid: int | None = None
+    outcome: str | None = None
+    text: str | None = None
+
+
+def tokens(text: str) -> list[str]:
+    """Tokens that full text looks for."""
+    return _TOKEN.findall(text.lower())
+
+
+def instant(text: str) -> int:
+    """Epoch milliseconds of a date, an ISO 8601 time (UTC unless it says otherwise), or epoch ms.
+
+    Raises:
+        ArgumentError: it is none of these.
+    """
+    if text.lstrip("-").isdecimal() and text.isascii() and len(text) > 8:
+        return int(text)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentError(
+            f"{text!r} is no time; write 2026-11-20, 2026-11-20T23:52 or 2026-11-20T23:52:44+01:00"
+        ) from None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+def network(text: str) -> str:
+    """The address or CIDR in its shortest form.
+
+    Raises:
+        ArgumentError: it is neither.
+    """
+    try:
+        if "/" in text:
+            return str(ipaddress.ip_network(text, strict=False))
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ArgumentError(f"{text!r} is neither an IP address nor a network (CIDR)") from None
+
+
+def event_class(text: str) -> int:
+    """Class number of ``3002``, ``authentication`` or ``"API Activity"``.
+
+    Raises:
+        ArgumentError: no class of that number or name.
+    """
+    wanted = text.strip().lower().replace(" ", "_").replace("-", "_")
+    if wanted.isdecimal() and int(wanted) in CLASS_NAMES:
+        return int(wanted)
+    if wanted in _CLASSES:
+        return _CLASSES[wanted]
+    raise ArgumentError(f"no class {text!r}; there is {', '.join(sorted(_CLASSES))}")
+
+
+def outcome(text: str) -> str:
+    """One of success, failure, unknown.
+
+    Raises:
+        ArgumentError: none of them.
+    """
+    if text.lower() in set(Outcome):
+        return text.lower()
+    raise ArgumentError(f"no outcome {text!r}; there is {', '.join(Outcome)}")
+
+
+def make(
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    actor: str | None = None,
+    resource: str | None = None,
+    ip: str | None = None,
+    source: str | None = None,
+    class_: str | None = None,
+    outcome_: str | None = None,
+    text: str | None = None,
+) -> Query:
+    """A query from words as people write them.
+
+    Raises:
+        ArgumentError: a value means nothing, or the times exclude each other.
+    """
+    query = Query(
+        instant(since) if since is not None else None,
+        instant(until) if until is not None else None,
+        actor,
+        resource,
+        network(ip) if ip is not None else None,
+        source,
+        event_class(class_) if class_ is not None else None,
+        outcome(outcome_) if outcome_ is not None else None,
+        text,
+    )
+    if query.since is not None and query.until is not None and query.since >= query.until:
+        raise ArgumentError(f"--since {since} is not before --until {until}")
+    if text is not None and not tokens(text):
+        raise ArgumentError(f"--text {text!r} holds no letter or digit to look for")
+    return query

@@ -1,0 +1,1 @@
+"""Where the engine runs. The only places that read a clock."""
