@@ -25,7 +25,7 @@ def _zone(name: str) -> str:
     try:
         if name:
             ZoneInfo(name)
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):
         raise ValueError(f"{name!r} is no time zone; write an IANA name as Europe/Berlin") from None
     return name
 
@@ -91,13 +91,6 @@ class PrincipalRule(_Model):
     )
 
 
-class Estate(_Model):
-    """Clusters and cloud accounts that belong together."""
-
-    name: str = Field(description="Name of the estate.")
-    clusters: tuple[str, ...] = Field(description="Cluster labels in it.")
-
-
 class Redaction(_Model):
     """Keyed hashes in the place of secrets, so that the same secret is recognised again."""
 
@@ -132,7 +125,6 @@ class Config(_Model):
     )  # fmt: skip
     inputs: tuple[Input, ...] = Field((), description="What is read. --input takes their place.")
     principals: tuple[PrincipalRule, ...] = Field((), description="Who is who.")
-    estates: tuple[Estate, ...] = Field((), description="Which clusters belong together.")
     redaction: Redaction = Field(Redaction(), description="How secrets are replaced.")
     detectors: dict[str, dict[str, Any]] = Field({}, description="Numbers of the detectors.")
 
@@ -205,7 +197,6 @@ def example() -> str:
     for title, model, note in (
         ("[[inputs]]", Input, "One section for each input."),
         ("[[principals]]", PrincipalRule, PrincipalRule.__doc__ or ""),
-        ("[[estates]]", Estate, Estate.__doc__ or ""),
     ):
         lines += ["", f"# {note}", f"# {title}"]
         _scalars(model, lines, comment="# ")
@@ -220,10 +211,10 @@ def example() -> str:
 def _scalars(model: type[BaseModel], lines: list[str], comment: str = "") -> None:
     for name, field in model.model_fields.items():
         default = field.get_default()
-        if isinstance(default, (BaseModel, dict)) or name in ("inputs", "principals", "estates"):
+        if isinstance(default, (BaseModel, dict)) or name in ("inputs", "principals"):
             continue
         if field.is_required():
-            default = ["default"] if name == "clusters" else f"a {name}"
+            default = f"a {name}"
         lines.append(f"{comment}# {field.description}" if not comment else f"#   # {field.description}")
         lines.append(f"{comment}{name} = {_toml(default)}" if not comment else f"#   {name} = {_toml(default)}")
 

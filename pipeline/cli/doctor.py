@@ -18,6 +18,7 @@ from pipeline.errors import AuditstreamError
 from pipeline.sinks.sqlite_query import SqliteReader
 
 _LOOKED_AT_BYTES = 4 * 1024 * 1024
+_MOST_NAMES = 10
 _PACKAGES = ("pipeline", "schemas", "detectors", "dashboards")
 
 
@@ -51,7 +52,10 @@ def _run(arguments: argparse.Namespace) -> int:
         checks.append(Check("ok", f"configuration {arguments.config or '(defaults)'}"))
     except AuditstreamError as error:
         checks.append(Check("bad", "configuration", str(error)))
-    checks += _store(arguments.store or Path(config.store), required=bool(arguments.store))
+    path = arguments.store or Path(config.store)
+    checks += _store(path, required=bool(arguments.store))
+    if config.principals and path.exists():
+        checks += _strangers(path)
     inputs = _inputs(arguments.input, config)
     if not inputs:
         checks.append(Check("note", "no inputs", "name them with --input or in the configuration"))
@@ -60,7 +64,7 @@ def _run(arguments: argparse.Namespace) -> int:
     for check in checks:
         print(f"{check.level:<5}{clean(check.what)}")
         if check.advice:
-            print("     " + check.advice.replace("\n", "\n     "))
+            print("     " + "\n     ".join(map(clean, check.advice.split("\n"))))
     return 1 if any(c.level == "bad" for c in checks) else 0
 
 
@@ -94,6 +98,22 @@ def _store(path: Path, required: bool) -> list[Check]:
     if not sound:
         return [Check("bad", f"store {path} is damaged", "restore it, or read the logs into a new one")]
     return [Check("ok", f"store {path}: {events:,} events")]
+
+
+def _strangers(path: Path) -> list[Check]:
+    """Principals that no entry of the configuration covers."""
+    try:
+        reader = SqliteReader(path)
+        rows = reader.all("SELECT DISTINCT actor FROM events WHERE actor_kind = 'unknown' ORDER BY 1")
+        reader.close()
+    except AuditstreamError:
+        return []
+    names = [row["actor"] for row in rows if row["actor"]]
+    if not names:
+        return [Check("ok", "every principal is covered by the configuration")]
+    shown = ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
+    advice = f"{shown}\nadd [[principals]] entries for them"
+    return [Check("note", f"{len(names):,} principals are of unknown kind", advice)]
 
 
 def _input(plan: Plan, given: Input) -> list[Check]:

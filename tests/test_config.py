@@ -1,0 +1,97 @@
+"""The configuration: complete as printed, strict, and clear about what is wrong."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import Config, Input, example, load
+from pipeline.errors import ConfigError
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "auditstream.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_the_printed_example_is_the_default(tmp_path: Path) -> None:
+    loaded = load(written(tmp_path, example()))
+    assert loaded.active() == Config().active()
+    assert loaded.model_copy(update={"detectors": {}}) == Config()
+
+
+def test_the_printed_example_is_complete_and_its_comments_are_settings(tmp_path: Path) -> None:
+    """Uncommenting the sections gives a configuration that loads."""
+    lines = [
+        line[2:].removeprefix("  ") if line.startswith(("# [[", "#   ")) else line
+        for line in example().splitlines()
+    ]
+    config = load(written(tmp_path, "\n".join(lines)))
+    assert config.inputs
+    assert config.principals
+    names = set(tomllib.loads("\n".join(lines)))
+    assert names == set(Config.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[inputs]]\npath = 'x'\nzone = 'Mars/Olympus'", "inputs.0.zone"),
+        ("[[inputs]]\npath = 'x'\nsource = 'nonsense'", "inputs.0.source"),
+        ("[[inputs]]\nsource = 'auto'", "inputs.0.path"),
+        ("[[principals]]\nkind = 'alien'", "principals.0.kind"),
+        ("[[principals]]\nnetworks = ['192.0.2.0/99']", "principals.0.networks"),
+        ("[detectors.nonsense]\nthreshold = 3", "detectors.nonsense"),
+        ("[detectors.auth_failure_spike]\nthreshold = 0", "threshold"),
+        ("[detectors.auth_failure_spike]\nthreshhold = 3", "threshhold"),
+        ("stroe = 'x'", "stroe"),
+        ("max_record_bytes = 1", "max_record_bytes"),
+        ("store = ", "not TOML"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said.replace(".", r"\.")):
+        load(written(tmp_path, text)).active()
+
+
+def test_a_configuration_that_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "host"),
+    [
+        ("*/{host}/server.log*", "/logs/broker-1/server.log.2026-11-20", "broker-1"),
+        ("{host}-authorizer.log", "/logs/b2-authorizer.log", "b2"),
+        ("*/{host}/server.log", "/logs/broker-1/kafka-authorizer.log", ""),
+        ("", "/logs/broker-1/server.log", ""),
+    ],
+)
+def test_a_host_can_be_taken_from_the_path(pattern: str, path: str, host: str) -> None:
+    assert Input(path="x", host_pattern=pattern).host_of(path) == host
+
+
+def test_a_host_that_is_named_wins_over_the_pattern() -> None:
+    given = Input(path="x", host="b9", host_pattern="{host}/server.log")
+    assert given.host_of("/logs/b1/server.log") == "b9"
+
+
+@pytest.mark.parametrize("key", [b"", b"short"])
+def test_a_redaction_key_must_be_there_and_long_enough(tmp_path: Path, key: bytes) -> None:
+    file = tmp_path / "key"
+    file.write_bytes(key)
+    config = load(written(tmp_path, f"[redaction]\nkey_file = '{file}'"))
+    with pytest.raises(ConfigError, match="16 bytes"):
+        config.plan()
+
+
+def test_a_redaction_key_is_read_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDITSTREAM_TEST_KEY", "k" * 32)
+    config = load(written(tmp_path, "[redaction]\nkey_env = 'AUDITSTREAM_TEST_KEY'"))
+    assert config.plan().redactor.key == b"k" * 32
