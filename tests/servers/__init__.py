@@ -1,0 +1,1 @@
+"""Real servers for the integration tests, from parts that pip installs: no Docker, no root."""

@@ -1,0 +1,294 @@
+"""One real Kafka 4.1 node, broker and controller in one process, for as long as a test runs.
+
+    with Kafka(tmp_path, {"admin": "secret"}, logging="debug", clients=["192.0.2.10"]) as kafka:
+        AdminClient(kafka.client("admin", "192.0.2.10"))
+
+Clients log in with SASL/SCRAM-SHA-256 over plain text; `admin` is a super user, everybody
+else may do what ACLs allow. Every client address has a listener of its own, for the address
+from which the broker sees a client is settled by the one it connects to.
+"""
+
+import contextlib
+import random
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, TypeAlias
+
+from tests.servers import jars
+from tests.servers.addresses import Route, routes
+from tests.servers.java import Java, java
+from tests.servers.leash import Leash
+
+Logging: TypeAlias = Literal["product", "default", "debug"]
+"""`product`: what the product tells operators to use; `default`: as Kafka is shipped;
+`debug`: the shipped layout and files, with allowed operations in the authorizer's log."""
+
+Settings: TypeAlias = dict[str, str | int | float | bool]
+"""What a client of confluent-kafka is made from."""
+
+ADMIN = "admin"
+DEFAULT_CLIENT = "192.0.2.10"
+
+_CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
+_MECHANISM = "SCRAM-SHA-256"
+_LOGIN_MODULE = "org.apache.kafka.common.security.scram.ScramLoginModule"
+_AUTHORIZER = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+_STARTED = "Kafka Server started"
+_SHIPPED_LOGGING = Path(__file__).with_name("kafka_logging.yaml")
+_PRODUCT_LOGGING = Path(__file__).parents[2] / "pipeline" / "broker_logging" / "log4j2.yaml"
+
+# Below the ports from which systems serve outgoing connections, which come and go too fast to
+# ask whether one is free.
+_PORTS = range(10_000, 30_000)
+
+_SINGLE_NODE = {
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    "auto.create.topics.enable": "false",
+}
+
+
+class NotStarted(RuntimeError):
+    """The broker did not start; the text holds what it complained of."""
+
+
+class Kafka:
+    """A node in `folder`: `data`, `logs`, `server.properties` and `output.log` lie in it.
+
+    `users` maps names to passwords and must hold `admin`. `clients` are the addresses that
+    clients come from, where this machine allows (see `seen_from`). `properties` are added to
+    the broker's configuration, `log_levels` to that of the shipped logging: `selector` and
+    `request` (see kafka_logging.yaml). It may be started again after a stop or a kill.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        users: Mapping[str, str],
+        *,
+        logging: Logging = "default",
+        clients: Sequence[str] = (DEFAULT_CLIENT,),
+        properties: Mapping[str, str] | None = None,
+        log_levels: Mapping[str, str] | None = None,
+        time_zone: str = "UTC",
+        heap_mib: int = 256,
+    ) -> None:
+        self.folder = folder
+        self.users = dict(users)
+        self.logging = logging
+        self._clients = tuple(clients)
+        self._properties = dict(properties or {})
+        self._heap_mib = heap_mib
+        self._system_properties = {
+            "kafka.logs.dir": str(self.logs),
+            "user.timezone": time_zone,
+            **_logging_properties(logging, log_levels or {}),
+        }
+        self._routes: Mapping[str, Route] = {}
+        self._ports: dict[str, int] = {}
+        self._claims = contextlib.ExitStack()
+        self._java: Java | None = None
+        self._recording: Path | None = None
+        self._leash: Leash | None = None
+
+    @property
+    def logs(self) -> Path:
+        """The folder with `server.log`, `kafka-authorizer.log` and the others."""
+        return self.folder / "logs"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running broker."""
+        assert self._leash is not None, "not started"
+        return self._leash.pid
+
+    def bootstrap(self, client: str | None = None) -> str:
+        """The host:port to which clients from the address (the first by default) connect."""
+        client = client or self._clients[0]
+        return f"{self._routes[client].broker}:{self._ports[client]}"
+
+    def seen_from(self, client: str | None = None) -> str:
+        """The address from which the broker sees such a client: its own, or 127.0.0.1."""
+        return self._routes[client or self._clients[0]].client
+
+    def client(self, user: str, client: str | None = None, **more: str | int) -> Settings:
+        """The settings with which a confluent-kafka client logs in; `password` in `more` wins."""
+        password = more.pop("password", None) or self.users[user]
+        return {
+            "bootstrap.servers": self.bootstrap(client),
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": _MECHANISM,
+            "sasl.username": user,
+            "sasl.password": password,
+            **{name.replace("_", "."): value for name, value in more.items()},
+        }
+
+    def log(self, name: str) -> str:
+        """All of a log so far, with what was rolled away when an hour ended."""
+        rolled = sorted(self.logs.glob(f"{name}.*"))
+        paths = [path for path in (*rolled, self.logs / name) if path.exists()]
+        # As bytes: reading as text would turn a client's carriage return into a line feed.
+        return b"".join(path.read_bytes() for path in paths).decode(errors="replace")
+
+    def start(self, timeout_s: float = 60) -> None:
+        """Start the node and wait until it serves. Raises `NotStarted` where it does not."""
+        try:
+            self._prepare()
+            seen = len(self.log("server.log"))
+            self._launch()
+            self._await_start(seen, timeout_s)
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """Stop in good order; killed if that takes too long."""
+        if self._leash is not None:
+            self._leash.stop()
+            self._leash = None
+            if self._java:
+                self._java.keep(self._recording)
+        self._claims.close()
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a crash of the machine would end it."""
+        if self._leash is not None:
+            self._leash.kill()
+            self._leash = None
+        self._claims.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _prepare(self) -> None:
+        self._java = self._java or java(jars.ensure())
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self._claim_addresses()
+        self._format()
+
+    def _launch(self) -> None:
+        assert self._java is not None
+        self._recording = self._java.recording()
+        command = self._java.command(
+            "kafka.Kafka",
+            str(self.folder / "server.properties"),
+            properties=self._system_properties,
+            heap_mib=self._heap_mib,
+            recording=self._recording,
+        )
+        # Writing the archive of classes is part of stopping.
+        grace_s = 60 if self._recording else 15
+        self._leash = Leash(command, output=self.folder / "output.log", grace_s=grace_s)
+
+    def _claim_addresses(self) -> None:
+        self._routes = self._claims.enter_context(routes(self._clients))
+        if not self._ports:
+            names = ("CONTROLLER", *self._clients)
+            self._ports = dict(zip(names, _free_ports(len(names)), strict=True))
+
+    def _format(self) -> None:
+        """Write the configuration and, the first time, prepare the data folder."""
+        configuration = self.folder / "server.properties"
+        lines = [f"{name}={value}\n" for name, value in self._configuration().items()]
+        configuration.write_text("".join(lines))
+        if (self.folder / "data" / "meta.properties").exists():
+            return
+        users = [
+            argument
+            for name, password in self.users.items()
+            for argument in ("--add-scram", f"{_MECHANISM}=[name={name},password={password}]")
+        ]
+        assert self._java is not None
+        command = self._java.command(
+            "kafka.tools.StorageTool",
+            *("format", "-t", _CLUSTER_ID, "-c", str(configuration), *users),
+            properties=self._system_properties | {"kafka.logs.dir": str(self.folder)},
+        )
+        output = self.folder / "format.log"
+        leash = Leash(command, output=output)
+        if leash.wait(60):
+            raise NotStarted(f"the storage could not be formatted: {_complaints(output)}")
+
+    def _configuration(self) -> dict[str, str]:
+        controller = f"127.0.0.1:{self._ports['CONTROLLER']}"
+        names = {client: f"CLIENT{number}" for number, client in enumerate(self._clients)}
+        bound = [f"{name}://0.0.0.0:{self._ports[client]}" for client, name in names.items()]
+        said = [f"{name}://{self.bootstrap(client)}" for client, name in names.items()]
+        protocols = ["CONTROLLER:PLAINTEXT", *(f"{name}:SASL_PLAINTEXT" for name in names.values())]
+        jaas = f"{_MECHANISM.lower()}.sasl.jaas.config"
+        login = f'{_LOGIN_MODULE} required username="{ADMIN}" password="{self.users[ADMIN]}";'
+        return {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@{controller}",
+            "controller.listener.names": "CONTROLLER",
+            "listeners": ",".join([f"CONTROLLER://{controller}", *bound]),
+            "advertised.listeners": ",".join(said),
+            "listener.security.protocol.map": ",".join(protocols),
+            "inter.broker.listener.name": "CLIENT0",
+            "sasl.enabled.mechanisms": _MECHANISM,
+            "sasl.mechanism.inter.broker.protocol": _MECHANISM,
+            **{f"listener.name.{name.lower()}.{jaas}": login for name in names.values()},
+            "authorizer.class.name": _AUTHORIZER,
+            # The controller's listener knows no logins: its own broker is ANONYMOUS there.
+            "super.users": f"User:{ADMIN};User:ANONYMOUS",
+            "log.dirs": str(self.folder / "data"),
+            **_SINGLE_NODE,
+            **self._properties,
+        }
+
+    def _await_start(self, seen: int, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        assert self._leash is not None
+        while _STARTED not in self.log("server.log")[seen:]:
+            if not self._leash.running or time.monotonic() > deadline:
+                raise NotStarted(f"the broker is not up: {_complaints(self.folder / 'output.log')}")
+            time.sleep(0.02)
+
+
+def _logging_properties(logging: Logging, levels: Mapping[str, str]) -> dict[str, str]:
+    path = _PRODUCT_LOGGING if logging == "product" else _SHIPPED_LOGGING
+    chosen = {"authorizer": "DEBUG", **levels} if logging == "debug" else dict(levels)
+    return {
+        "log4j2.configurationFile": str(path),
+        **{f"harness.{name}": level for name, level in chosen.items()},
+    }
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that were free a moment ago, chosen at random so that test runs rarely collide."""
+    found: list[int] = []
+    with contextlib.ExitStack() as held:
+        while len(found) < count:
+            probe = held.enter_context(socket.socket())
+            port = random.choice(_PORTS)
+            with contextlib.suppress(OSError):
+                probe.bind(("0.0.0.0", port))
+                found.append(port)
+    return found
+
+
+def _complaints(path: Path) -> str:
+    """What a process that failed wrote about it: its errors, else its last lines."""
+    lines = path.read_text(errors="replace").splitlines()
+    errors = [line for line in lines if " ERROR " in line or "Exception" in line]
+    return "\n".join(errors[:5] or lines[-10:])

@@ -1,0 +1,111 @@
+"""A server process that cannot outlive the test run that started it.
+
+The server is the child of a small supervisor, which is this same file run as a script. The
+supervisor holds a pipe from the test run: when the pipe closes, for whatever reason, even a
+`kill -9` of the test run, it stops the server. It is asked to in the ordinary case too, so
+there is one way in which a server ends.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+class Leash:
+    """A running server. `pid` is the server's own process id."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        output: Path,
+        grace_s: int = 15,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start `command`, with its output and errors appended to the file `output`.
+
+        `grace_s` is how long it may take to stop when asked to, before it is killed. Raises
+        `OSError` where the command cannot be run.
+        """
+        self._grace_s = grace_s
+        with output.open("ab") as sink:
+            self._supervisor = subprocess.Popen(
+                [sys.executable, "-I", __file__, str(grace_s), *command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=sink,
+                env=environment,
+                # An interrupt from the keyboard reaches the test run alone, which then stops
+                # its servers in its own order.
+                start_new_session=True,
+            )
+        assert self._supervisor.stdout is not None
+        pid = self._supervisor.stdout.readline()
+        if not pid:
+            self._reap()
+            raise OSError(f"could not start {command[0]}: see {output}")
+        self.pid = int(pid)
+
+    @property
+    def running(self) -> bool:
+        """Whether the server has not ended yet."""
+        return self._supervisor.poll() is None
+
+    def wait(self, timeout_s: float) -> int:
+        """The exit status of a command that ends by itself; stopped after the time given."""
+        try:
+            self._supervisor.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return self.stop()
+        return self._reap()
+
+    def stop(self) -> int:
+        """Stop the server, kill it if it does not; its exit status, or minus the signal."""
+        if self.running:
+            self._supervisor.terminate()
+        return self._reap()
+
+    def kill(self) -> int:
+        """Kill the server as the kernel or an operator would, with no chance to tidy up."""
+        if self.running:
+            os.kill(self.pid, signal.SIGKILL)
+        return self._reap()
+
+    def _reap(self) -> int:
+        status = self._supervisor.wait(self._grace_s + 10)
+        for pipe in (self._supervisor.stdin, self._supervisor.stdout):
+            if pipe is not None:
+                pipe.close()
+        return status if status < 128 else 128 - status
+
+
+def _supervise(grace_s: int, command: Sequence[str]) -> int:
+    """Run the command until it ends, until SIGTERM, or until standard input closes."""
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+
+    def let_go(_signal: int, _frame: object) -> None:
+        signal.alarm(grace_s)
+        child.terminate()
+
+    signal.signal(signal.SIGALRM, lambda _signal, _frame: child.kill())
+    signal.signal(signal.SIGTERM, let_go)
+
+    def watch() -> None:
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+    # Only now may anybody send a signal: before, it would have left the child alone.
+    sys.stdout.write(f"{child.pid}\n")
+    sys.stdout.flush()
+    status = child.wait()
+    # Where the watching thread still reads, the interpreter would wait for its buffer's lock.
+    os._exit(status if status >= 0 else 128 - status)
+
+
+if __name__ == "__main__":
+    _supervise(int(sys.argv[1]), sys.argv[2:])
