@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
+from schemas.ocsf import user
 from schemas.types import Finding
 from schemas.vocabulary import (
     ATTACK_VERSION,
@@ -14,10 +15,12 @@ from schemas.vocabulary import (
     DETECTION_FINDING,
     OCSF_VERSION,
     SEVERITY_NAMES,
+    FindingStatus,
 )
 
-_PRODUCT = {"name": "auditstream", "vendor_name": "auditstream"}
-_CLOSED = "superseded", "withdrawn"
+_PRODUCT: Final = {"name": "auditstream", "vendor_name": "auditstream"}
+_RAISED, _AMENDED, _CLOSED = 1, 2, 3
+_NEW, _ARCHIVED = (1, "New"), (5, "Archived")
 
 
 def document(
@@ -38,32 +41,13 @@ def document(
         attacks: (technique, its name, tactic, its name) of MITRE ATT&CK.
         triage: what to do, step by step.
     """
-    name = found.id.hex()
-    closed = found.status in _CLOSED
-    activity = 3 if closed else 1 if found.version == 1 else 2
-    info: dict[str, Any] = {
-        "uid": name,
-        "title": title,
-        "desc": message,
-        "analytic": {"uid": found.detector, "name": analytic, "type": "Rule", "type_id": 1},
-        "first_seen_time": found.first_time,
-        "last_seen_time": found.last_time,
-        "related_events_count": found.count,
-        "related_events": [{"uid": e.hex()} for e in found.evidence],
-    }
-    if attacks:
-        info["attacks"] = [
-            {
-                "technique": {"uid": technique, "name": words},
-                "tactic": {"uid": tactic, "name": tactic_words},
-                "version": ATTACK_VERSION,
-            }
-            for technique, words, tactic, tactic_words in attacks
-        ]
+    closed = found.status != FindingStatus.OPEN
+    activity = _CLOSED if closed else _RAISED if found.version == 1 else _AMENDED
+    status_id, status = _ARCHIVED if closed else _NEW
     out: dict[str, Any] = {
         "metadata": {
             "version": OCSF_VERSION,
-            "uid": name,
+            "uid": found.id.hex(),
             "product": _PRODUCT,
             "log_name": "auditstream.findings",
         },
@@ -75,11 +59,11 @@ def document(
         "type_uid": DETECTION_FINDING * 100 + activity,
         "severity_id": found.severity_id,
         "severity": SEVERITY_NAMES[found.severity_id],
-        "status_id": 5 if closed else 1,
-        "status": "Archived" if closed else "New",
+        "status_id": status_id,
+        "status": status,
         "message": message,
         "count": found.count,
-        "finding_info": info,
+        "finding_info": _info(found, title, message, analytic, attacks),
         "auditstream": _extension(found),
     }
     evidence = _evidence(found)
@@ -90,10 +74,39 @@ def document(
     return orjson.dumps(out)
 
 
+def _info(
+    found: Finding, title: str, message: str, analytic: str, attacks: Sequence[tuple[str, ...]]
+) -> dict[str, Any]:
+    info: dict[str, Any] = {
+        "uid": found.id.hex(),
+        "title": title,
+        "desc": message,
+        "analytic": {"uid": found.detector, "name": analytic, "type": "Rule", "type_id": 1},
+        "first_seen_time": found.first_time,
+        "last_seen_time": found.last_time,
+        "related_events_count": found.count,
+        "related_events": [{"uid": e.hex()} for e in found.evidence],
+    }
+    if attacks:
+        info["attacks"] = [_attack(*attack) for attack in attacks]
+    return info
+
+
+def _attack(technique: str, name: str, tactic: str, tactic_name: str) -> dict[str, Any]:
+    """OCSF ``attack``. ``T1565.001`` is a sub-technique, and its name is not its technique's."""
+    above, _, sub = technique.partition(".")
+    said = {"uid": technique, "name": name}
+    return {
+        **({"technique": {"uid": above}, "sub_technique": said} if sub else {"technique": said}),
+        "tactic": {"uid": tactic, "name": tactic_name},
+        "version": ATTACK_VERSION,
+    }
+
+
 def _evidence(found: Finding) -> dict[str, Any]:
     evidence: dict[str, Any] = {}
     if found.actor:
-        evidence["actor"] = {"user": {"uid": found.actor, "name": found.actor.partition(":")[2] or found.actor}}
+        evidence["actor"] = {"user": user(found.actor)}
     if found.address:
         evidence["src_endpoint"] = {"ip": found.address}
     return evidence

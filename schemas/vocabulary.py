@@ -6,6 +6,7 @@ the extension object ``auditstream`` and nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -15,20 +16,44 @@ ID_RECIPE: Final = 1
 """Version of the recipe in :mod:`pipeline.stages.identify`. Golden ids never change under it."""
 
 API_ACTIVITY: Final = 6003
+ACCOUNT_CHANGE: Final = 3001
 AUTHENTICATION: Final = 3002
 AUTHORIZE_SESSION: Final = 3003
 ENTITY_MANAGEMENT: Final = 3004
+USER_ACCESS: Final = 3005
+GROUP_MANAGEMENT: Final = 3006
 APPLICATION_LIFECYCLE: Final = 6002
 DETECTION_FINDING: Final = 2004
 
+OTHER_ACTIVITY: Final = 99
+"""``activity_id`` of what OCSF has no number for; ``activity_name`` then says it."""
+
 CLASS_NAMES: Final = {
     API_ACTIVITY: "API Activity",
+    ACCOUNT_CHANGE: "Account Change",
     AUTHENTICATION: "Authentication",
     AUTHORIZE_SESSION: "Authorize Session",
     ENTITY_MANAGEMENT: "Entity Management",
+    USER_ACCESS: "User Access Management",
+    GROUP_MANAGEMENT: "Group Management",
     APPLICATION_LIFECYCLE: "Application Lifecycle",
     DETECTION_FINDING: "Detection Finding",
 }
+
+REQUIRED: Final[Mapping[int, tuple[str, ...]]] = {
+    API_ACTIVITY: ("actor", "api", "src_endpoint"),
+    AUTHENTICATION: ("user",),
+    DETECTION_FINDING: ("finding_info",),
+}
+"""What OCSF demands of the classes that are made so far, beside :data:`REQUIRED_OF_ALL`.
+
+6003 marks ``actor`` and ``api`` as its own, not as a profile's.
+"""
+
+REQUIRED_OF_ALL: Final = (
+    "activity_id", "category_uid", "class_uid", "metadata", "severity_id", "time", "type_uid",
+)  # fmt: skip
+"""What OCSF demands of every class; of ``metadata``, in turn, ``product`` and ``version``."""
 
 
 class Outcome(StrEnum):
@@ -97,6 +122,16 @@ class BlindSpot(StrEnum):
     AMBIGUOUS_PRINCIPAL = "ambiguous_principal"
 
 
+class FindingStatus(StrEnum):
+    """Where a finding's version stands. The settled view has last versions that are open."""
+
+    OPEN = "open"
+    SUPERSEDED = "superseded"
+    """Another finding, which names this one, took its place."""
+    WITHDRAWN = "withdrawn"
+    """Late evidence took its ground away."""
+
+
 class Severity:
     """OCSF ``severity_id``."""
 
@@ -109,7 +144,7 @@ class Severity:
 
 SEVERITY_NAMES: Final = {1: "Informational", 2: "Low", 3: "Medium", 4: "High", 5: "Critical"}
 
-OUTCOME_STATUS: Final = {
+OUTCOME_STATUS: Final[Mapping[str, tuple[int, str]]] = {
     Outcome.SUCCESS: (1, "Success"),
     Outcome.FAILURE: (2, "Failure"),
     Outcome.UNKNOWN: (0, "Unknown"),

@@ -2,83 +2,108 @@
 
 One document, one shape, whatever the source: the columns stand where ``path`` in
 ``audit_event.avsc`` says (a test holds the two together), a source's own additions beside them.
+This runs for every event; what is written out at length was measured against loops.
+
+``metadata.profiles`` stays away: 6003 and 3002 have ``actor`` of their own, and naming ``cloud``,
+which brings ``api`` to 3002, would demand a cloud account that no broker has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from pipeline.batch import Fact
+from schemas.ocsf import UNKNOWN, user
 from schemas.types import Event
 from schemas.vocabulary import (
-    AUTHENTICATION, CLASS_NAMES, OCSF_VERSION, OUTCOME_STATUS, Outcome, Severity,
+    API_ACTIVITY,
+    AUTHENTICATION,
+    CLASS_NAMES,
+    OCSF_VERSION,
+    OTHER_ACTIVITY,
+    OUTCOME_STATUS,
+    Severity,
 )  # fmt: skip
 
-_UNKNOWN_USER = {"name": "Unknown", "type_id": 0}
-_SERVICE = {"name": "kafka"}
-
-
-def user(actor: str) -> dict[str, Any]:
-    """OCSF ``user`` of a principal: ``User:alice`` is uid, ``alice`` the name."""
-    if not actor:
-        return _UNKNOWN_USER
-    kind, found, name = actor.partition(":")
-    return {"uid": actor, "name": name if found and name else kind or actor, "type_id": 1}
+_SERVICE: Final = {"name": "kafka"}
+_SEVERITY: Final = Severity.INFORMATIONAL
+_NAMES_AN_ENDPOINT: Final = ("ip", "name", "hostname", "uid")
 
 
 def document(fact: Fact, product: Mapping[str, str], logged: int | None) -> dict[str, Any]:
-    """The OCSF document of a fact whose columns are complete."""
-    event = fact.event
-    status_id, status = OUTCOME_STATUS[Outcome(event.outcome)]
-    metadata: dict[str, Any] = {
-        "version": OCSF_VERSION,
-        "uid": event.id.hex(),
-        "product": product,
-        "log_name": event.source,
-    }
-    if fact.stamp:
-        metadata["original_time"] = fact.stamp
-    if fact.uid:
-        metadata["original_event_uid"] = fact.uid
-    if logged is not None:
-        metadata["logged_time"] = logged
-    extra = fact.document
+    """The OCSF document of a fact whose columns are complete.
+
+    Args:
+        product: OCSF ``product`` of the source.
+        logged: when the carrier wrote the record down, epoch milliseconds, or None.
+    """
+    event, extra = fact.event, fact.document
+    class_uid, activity_id, operation = event.class_uid, event.activity_id, event.operation
+    status_id, status = OUTCOME_STATUS[event.outcome]
+    who = user(event.actor)
     out: dict[str, Any] = {
-        "metadata": metadata,
+        "metadata": _metadata(fact, product, logged),
         "time": event.time,
-        "class_uid": event.class_uid,
-        "class_name": CLASS_NAMES[event.class_uid],
-        "category_uid": event.class_uid // 1000,
-        "activity_id": event.activity_id,
-        "type_uid": event.class_uid * 100 + event.activity_id,
-        "severity_id": Severity.INFORMATIONAL,
+        "class_uid": class_uid,
+        "class_name": CLASS_NAMES[class_uid],
+        "category_uid": class_uid // 1000,
+        "activity_id": activity_id,
+        "type_uid": class_uid * 100 + activity_id,
+        "severity_id": _SEVERITY,
         "status_id": status_id,
         "status": status,
         "message": event.message,
-        "actor": {"user": user(event.actor), **extra.get("actor", {})},
+        "actor": {"user": who},
     }
-    if event.activity_id == 99:
-        out["activity_name"] = event.operation
-    if event.class_uid == AUTHENTICATION:
-        out["user"] = out["actor"]["user"]
-    if event.operation:
-        out["api"] = {"operation": event.operation, "service": _SERVICE}
-    if event.resource_type or event.resource:
+    if activity_id == OTHER_ACTIVITY:
+        out["activity_name"] = operation
+    if class_uid == AUTHENTICATION:
+        out["user"] = who
+    if operation or class_uid == API_ACTIVITY:
+        out["api"] = {"operation": operation, "service": _SERVICE}
+    if event.resource or event.resource_type:
         out["resources"] = [{"name": event.resource, "type": event.resource_type}]
     if event.address:
         out["src_endpoint"] = {"ip": event.address}
-    for name, value in extra.items():
-        if name != "actor":
-            out[name] = value
+    if extra:
+        out |= extra
+        if "actor" in extra:
+            out["actor"] = {"user": who, **extra["actor"]}
+    if not event.address:
+        _name_endpoint(out)
     out["auditstream"] = extension(event, fact.extension)
+    return out
+
+
+def _name_endpoint(out: dict[str, Any]) -> None:
+    """A source without an address: 6003 demands one all the same, and OCSF that it has a name."""
+    said = out.get("src_endpoint", {} if out["class_uid"] == API_ACTIVITY else None)
+    if said is not None and not any(said.get(name) for name in _NAMES_AN_ENDPOINT):
+        out["src_endpoint"] = {**said, **UNKNOWN}
+
+
+def _metadata(fact: Fact, product: Mapping[str, str], logged: int | None) -> dict[str, Any]:
+    out: dict[str, Any] = {
+        "version": OCSF_VERSION,
+        "uid": fact.event.id.hex(),
+        "product": product,
+        "log_name": fact.event.source,
+    }
+    if fact.stamp:
+        out["original_time"] = fact.stamp
+    if fact.uid:
+        out["original_event_uid"] = fact.uid
+    if logged is not None:
+        out["logged_time"] = logged
     return out
 
 
 def extension(event: Event, said: Mapping[str, Any]) -> dict[str, Any]:
     """The extension object ``auditstream``: what OCSF core has no word for."""
+    carriage = event.carriage
     out: dict[str, Any] = {
         "outcome": event.outcome,
         "actor_kind": event.actor_kind,
@@ -90,19 +115,29 @@ def extension(event: Event, said: Mapping[str, Any]) -> dict[str, Any]:
         "suspect": event.suspect,
         "retention": event.retention,
         "blind_spots": event.blind_spots,
-    }
-    for name in ("pattern_type", "rule", "session", "ticket", "leg", "forgery"):
-        value = getattr(event, name)
-        if value:
-            out[name] = value
-    out.update(said)
-    carriage = event.carriage
-    out["carriage"] = {"carrier": carriage.carrier, "position": carriage.position}
-    if carriage.late:
-        out["carriage"]["late"] = True
+        "carriage": {
+            "carrier": carriage.carrier, "position": carriage.position, "late": carriage.late,
+        },
+    }  # fmt: skip
+    if event.pattern_type:
+        out["pattern_type"] = event.pattern_type
+    if event.rule:
+        out["rule"] = event.rule
+    if event.session:
+        out["session"] = event.session
+    if event.ticket:
+        out["ticket"] = event.ticket
+    if event.leg:
+        out["leg"] = event.leg
+    if event.forgery:
+        out["forgery"] = event.forgery
+    if said:
+        out |= said
     return out
 
 
 def project(fact: Fact, product: Mapping[str, str], logged: int | None) -> None:
     """Write ``fact.event.ocsf``."""
-    fact.event.ocsf = orjson.dumps(document(fact, product, logged))
+    # Copied: what orjson returns keeps its working buffer of 8 KiB for as long as it lives, and a
+    # batch of those costs more in page faults than everything else here (6.6 times the memory).
+    fact.event.ocsf = b"%b" % orjson.dumps(document(fact, product, logged))

@@ -1,0 +1,130 @@
+"""OpenSearch index templates, derived from the Avro schemas: no field is written here by hand.
+
+================  ==============================  =================================================
+template          indices                         hold
+================  ==============================  =================================================
+``events``        ``audit-<class>-<yyyy.mm>``     events of a retention class and month (UTC)
+\\                ``audit-<class>-undated``       those whose time nobody can have meant
+``findings``      ``auditstream-findings-…``      every version of every finding
+``dead-letters``  ``auditstream-dead-letters-…``  what could not be read
+================  ==============================  =================================================
+
+Retention drops whole indices; the id's time prefix names the index, so a rerun finds the same one.
+Findings and dead letters stay out of ``audit-*``: whoever searches that counts events only, and no
+retention class can take their names.
+
+Every object is closed (``dynamic: false``): what no schema names is kept in ``_source`` and not
+indexed, or a vendor's or a client's text would make fields without end. No value can make a
+document fail: what is no address, number or time is skipped for that field alone (an address stays
+findable as ``ip.keyword``), and a keyword over 8,191 characters, which could exceed the 32,766
+bytes that Lucene takes as one term, is stored without being indexed.
+
+Full text is all tokens ``[a-z0-9]+`` of ``text.lower()``, as the embedded store has it; ``words``
+holds the tokens of every column that says so. Two characters outside ASCII have ASCII in their
+lower case, the Kelvin sign (k) and the dotted capital I (i, then a combining dot, which ends the
+token): a mapping replaces both first, then a pattern splits and ``lowercase`` has only A to Z left
+to do, so that no difference between Java's and Python's case tables matters. Tokens over 32,766
+bytes are cut, in what is searched and in what is searched for.
+
+The form is that of ``PUT _index_template/NAME`` of OpenSearch 2 and later.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from schemas.avro import Column, Schema, schema
+
+_KEYWORD: Final = {"type": "keyword", "ignore_above": 8191}
+_WORDS: Final = {"type": "text", "analyzer": "words"}
+
+TYPES: Final[dict[str, dict[str, Any]]] = {
+    "keyword": _KEYWORD,
+    "text": _WORDS,
+    "ip": {"type": "ip", "ignore_malformed": True, "fields": {"keyword": _KEYWORD}},
+    # Epoch first: the other format takes four digits, and so the first seconds of 1970, for a year.
+    "date": {
+        "type": "date",
+        "format": "epoch_millis||strict_date_optional_time",
+        "ignore_malformed": True,
+    },
+    "integer": {"type": "integer", "ignore_malformed": True},
+    "long": {"type": "long", "ignore_malformed": True},
+    "boolean": {"type": "boolean"},
+}
+"""What ``index`` in a schema may say, and the mapping it stands for."""
+
+ANALYSIS: Final[dict[str, Any]] = {
+    "char_filter": {
+        "ascii_lower_case": {
+            "type": "mapping",
+            "mappings": ["\\u212A => k", "\\u0130 => i\\u0307"],
+        }
+    },
+    "tokenizer": {"words": {"type": "pattern", "pattern": "[A-Za-z0-9]+", "group": 0}},
+    "filter": {"one_term": {"type": "truncate", "length": 32766}},
+    "analyzer": {
+        "words": {
+            "type": "custom",
+            "char_filter": ["ascii_lower_case"],
+            "tokenizer": "words",
+            "filter": ["lowercase", "one_term"],
+        }
+    },
+}
+"""``settings.analysis``: the analyser ``words``."""
+
+_TEMPLATES: Final = {
+    "events": ("audit_event", "audit-*"),
+    "findings": ("finding", "auditstream-findings-*"),
+    "dead-letters": ("dead_letter", "auditstream-dead-letters-*"),
+}
+
+
+def templates() -> dict[str, dict[str, Any]]:
+    """Every index template by name: the body that OpenSearch takes, as JSON types."""
+    return {
+        name: {
+            "index_patterns": [pattern],
+            "priority": 100,
+            "template": {
+                "settings": {"analysis": ANALYSIS},
+                "mappings": mappings(schema(avro)),
+            },
+            "_meta": {"schema": avro, "description": schema(avro).doc},
+        }
+        for name, (avro, pattern) in _TEMPLATES.items()
+    }
+
+
+def mappings(of: Schema) -> dict[str, Any]:
+    """The mappings of a schema's JSON, closed at every level.
+
+    Raises:
+        ValueError: a path is stated twice, or is both a field and an object.
+        KeyError: ``index`` is none of :data:`TYPES`.
+    """
+    root = _closed()
+    columns = [column for column in (*of.columns, *of.beside) if column.index]
+    for column in columns:
+        _place(root, column)
+    if any(column.words for column in columns):
+        root["properties"]["words"] = _WORDS
+    return root
+
+
+def _closed() -> dict[str, Any]:
+    return {"dynamic": False, "properties": {}}
+
+
+def _place(root: dict[str, Any], column: Column) -> None:
+    *objects, leaf = column.path.split(".")
+    for name in objects:
+        root = root["properties"].setdefault(name, _closed())
+        if "properties" not in root:
+            raise ValueError(f"{column.path}: {name} is a field and cannot hold others")
+    if leaf in root["properties"]:
+        raise ValueError(f"{column.path} is stated twice")
+    root["properties"][leaf] = dict(TYPES[column.index])
+    if column.words:
+        root["properties"][leaf]["copy_to"] = "words"

@@ -1,0 +1,223 @@
+"""Events, findings and dead letters as the engine makes them, from lines made up for the purpose.
+
+The lines hold what an attacker or an odd estate would put there. All addresses are reserved ones.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
+
+import orjson
+
+from pipeline.batch import Ingested, Record, Stream
+from pipeline.engine import Plan, ingest
+from pipeline.registry import detectors, sources
+from pipeline.stages.detect import detect
+from pipeline.stages.enrich import Principal, describe
+from pipeline.stages.redact import Redactor
+from schemas.types import DeadLetter, Event, Finding
+
+PRINCIPALS = (
+    "User:alice",
+    "User:CN=broker-1, OU=Platform, O=Example = Ltd",
+    "alice",
+    "User:",
+    ":",
+    ":bob",
+    "Group:ops",
+    "User:ANONYMOUS",
+    "User:Åse \u212a \u0130 \U0001f511",
+    "User:a\0b",
+    "User:" + "x" * 9000,
+)
+HOSTS = (
+    "192.0.2.7",
+    "2001:db8::7",
+    "2001:db8:0:0:0:0:0:7%eth0",
+    "",
+    "192.0.2.0/24",
+    "broker-1.example",
+    "999.1.1.1",
+)
+RESOURCES = (
+    ("Topic:LITERAL", "payments.orders"),
+    ("Topic:LITERAL", ""),
+    ("Topic:PREFIXED", "a\0b\tc"),
+    ("Topic", "no.pattern"),
+    ("Group:LITERAL", 'quotes " and \\ and é'),
+    ("Cluster:LITERAL", "kafka-cluster"),
+    ("Spaceship:LITERAL", "x"),
+    ("TransactionalId:LITERAL", "x" * 9000),
+)
+OPERATIONS = ("READ", "WRITE", "CLUSTER_ACTION", "ALTER_CONFIGS", "TWO_PHASE_COMMIT", "TELEPORT")
+STAMP = "2026-11-20 23:52:44,297"
+
+
+def decision(
+    *,
+    principal: str = "User:alice",
+    host: str = "192.0.2.7",
+    resource: str = "Topic:LITERAL:payments",
+    operation: str = "READ",
+    denied: bool = False,
+    stamp: str = STAMP,
+) -> str:
+    """A line of StandardAuthorizer in Kafka's default layout."""
+    return (
+        f"[{stamp}] INFO Principal = {principal} is {'Denied' if denied else 'Allowed'} "
+        f"operation = {operation} from host = {host} on resource = {resource} for request = Fetch "
+        f"with resourceRefCount = 1 based on rule {'DefaultDeny' if denied else 'SuperUser'} "
+        "(kafka.authorizer.logger)"
+    )
+
+
+def login(
+    *, host: str = "192.0.2.7", details: str = "", reason: str = "bad", stamp: str = STAMP
+) -> str:
+    """A failed login in Kafka's default layout."""
+    return (
+        f"[{stamp}] INFO [SocketServer listenerType=BROKER, nodeId=1] Failed authentication with "
+        f"/{host} {details}({reason}) (org.apache.kafka.common.network.Selector)"
+    )
+
+
+def _decisions() -> list[str]:
+    return [
+        *(decision(principal=p) for p in PRINCIPALS),
+        *(decision(host=h, denied=True) for h in HOSTS),
+        *(decision(resource=f"{kind}:{name}", denied=True) for kind, name in RESOURCES),
+        *(decision(operation=o) for o in OPERATIONS),
+        # What clients write into names: the log's own wording, and line breaks.
+        decision(resource=f"Group:LITERAL:x is Denied operation = READ {decision()[32:]}"),
+        decision(resource="Topic:LITERAL:a\nb"),
+        (
+            f"[{STAMP}] INFO Principal = User:alice is Denied Operation = Read from host = "
+            "192.0.2.7 on resource = Topic:payments (kafka.authorizer.logger)"
+        ),
+    ]
+
+
+def _logins() -> list[str]:
+    channel = "channelId=192.0.2.1:9092-192.0.2.7:50000-3"
+    mechanism = "invalid credentials with SASL mechanism SCRAM-SHA-256"
+    return [
+        *(login(host=h) for h in HOSTS if h),
+        login(details=f"({channel}) ", reason=mechanism),
+        login(details=f"({channel}, userId=carol) ", reason=mechanism),
+        login(details="(channelId=192.0.2.1:99999-192.0.2.7:99999-3) "),
+        login(details="(channelId=nonsense) "),
+        login(reason="\0 \u212a\u0130 " + "y" * 9000),
+        login().replace("Failed authentication", "Failed re-authentication"),
+        (
+            f"[{STAMP}] DEBUG [SocketServer listenerType=BROKER, nodeId=1] Successfully "
+            "authenticated with /192.0.2.7 (org.apache.kafka.common.network.Selector)"
+        ),
+    ]
+
+
+def _bare() -> list[bytes]:
+    """Older dialects, and no layout: nobody says when."""
+    said = "Principal = User:alice is {} Operation = {} from host = {} on resource = {}:payments"
+    return [
+        said.format("Allowed", "AlterConfigs", "192.0.2.7", "Topic:LITERAL").encode()
+        + b" for request = AlterConfigs with resourceRefCount = 1",
+        said.format("Denied", "Read", "", "Topic").encode(),
+    ]
+
+
+def _unreadable() -> list[bytes]:
+    return [
+        b"\xff\xfe Principal = User:alice is Allowed",
+        decision(stamp="2026-13-45 23:52:44,297").encode(),
+        b"[2026-11-20 23:52:44,297] INFO Principal = password=hunter2 (kafka.authorizer.logger)",
+        b"no logger's line at all",
+        b"x" * 200_000,
+    ]
+
+
+def _enveloped() -> list[bytes]:
+    """As a shipper writes them: with its own time, host and position, and any code point."""
+    texts = [decision(), decision(resource="Topic:LITERAL:a\nb"), login()]
+    said = [
+        {
+            "@timestamp": "2026-11-20T23:52:45.001Z",
+            "message": text,
+            "host": {"name": "broker-1"},
+            "log": {"file": {"path": "/var/log/kafka/server.log"}, "offset": 1000 * number},
+        }
+        for number, text in enumerate(texts)
+    ]
+    surrogate = orjson.dumps(said[0]).replace(b"payments", b"\\ud800")
+    return [*(orjson.dumps(one) for one in said), surrogate]
+
+
+def engine(lines: Iterable[bytes], **stream: str) -> Ingested:
+    """What the engine makes of one file of these lines, one record each."""
+    records, position = [], 0
+    for line in lines:
+        records.append(Record(line, position))
+        position += len(line) + 1
+    people = (
+        Principal("User:alice", "human", owner="payments"),
+        Principal("User:carol", "provider_human", provider="example"),
+    )
+    plan = Plan(dict(sources()), describe(people), Redactor(b"key", "k1"), max_record_bytes=100_000)
+    where = Stream(**{"carrier": "/var/log/kafka/server.log", "origin": b"origin", **stream})  # type: ignore[arg-type]
+    return ingest(plan, where, records, {}, final=True)
+
+
+@cache
+def ingested() -> tuple[Ingested, ...]:
+    """What the engine makes of the lines above."""
+    plain = [line.encode() for line in (*_decisions(), *_logins())]
+    return (
+        engine(plain, cluster="prod", host="broker-1", zone="Europe/Berlin"),
+        engine(_enveloped()),
+        engine(_bare()),
+        engine(_unreadable()),
+        engine(_unreadable(), source="kafka_authorizer"),
+    )
+
+
+def events() -> list[Event]:
+    """Events of every shape and with every hostile value."""
+    made = [event for batch in ingested() for event in batch.events]
+    assert len(made) > 50
+    return made
+
+
+def dead_letters() -> list[DeadLetter]:
+    """Dead letters."""
+    made = [letter for batch in ingested() for letter in batch.dead_letters]
+    assert len(made) > 4
+    return made
+
+
+def _spike(kind: str, seconds: Sequence[int]) -> list[Event]:
+    lines = [
+        (login if kind == "login" else decision)(
+            stamp=f"2026-11-20 23:{second // 60:02d}:{second % 60:02d},000",
+            **({} if kind == "login" else {"denied": True, "operation": "ALTER"}),  # type: ignore[arg-type]
+        ).encode()
+        for second in seconds
+    ]
+    return engine(lines).events
+
+
+@cache
+def findings() -> tuple[Finding, ...]:
+    """Every version of the findings that detectors raise, amend and retire over such events."""
+    active = [(detector, detector.settings()) for detector in detectors().values()]
+    states: dict[Any, dict[str, Any]] = {}
+    batches = [
+        _spike("login", range(600, 630)),
+        # Earlier than all before it: what was raised gives way.
+        _spike("login", [590]),
+        _spike("denial", [700]),
+        _spike("denial", range(710, 760)),
+        events(),
+    ]
+    made: list[Finding] = []
+    for batch in batches:
+        made += detect(active, batch, lambda key: states.setdefault(key, {})).findings
+    return tuple(made)

@@ -1,0 +1,74 @@
+"""`schemas/types.py` is `schemas/*.avsc`, typed."""
+
+from dataclasses import MISSING, fields
+from typing import Any
+
+import pytest
+
+from schemas.avro import NAMES, schema
+from schemas.types import Carriage, DeadLetter, Event, Finding, columns
+from tests.schemas import made
+
+MIRRORS: list[tuple[str, type]] = [
+    ("audit_event", Event),
+    ("finding", Finding),
+    ("dead_letter", DeadLetter),
+]
+PYTHON = {"string": "str", "long": "int", "int": "int", "boolean": "bool", "bytes": "bytes"}
+
+
+def avro_fields(name: str) -> dict[str, str]:
+    """Field names of a schema and the Python types that mirror them."""
+    named: dict[str, str] = {}
+
+    def python(kind: Any) -> str:
+        if isinstance(kind, str):
+            return PYTHON.get(kind) or named[kind]
+        short = kind.get("name", "").rpartition(".")[2]
+        if kind["type"] == "fixed":
+            named[kind["name"]] = "bytes"
+            return "bytes"
+        return short if kind["type"] == "record" else f"tuple[{python(kind['items'])}, ...]"
+
+    return {field["name"]: python(field["type"]) for field in schema(name).avro["fields"]}
+
+
+def mirrored(cls: type) -> dict[str, str]:
+    """Field names of a dataclass and their types, in its order."""
+    return {f.name: str(f.type) for f in fields(cls)}
+
+
+def test_every_schema_has_a_mirror() -> None:
+    assert tuple(name for name, _ in MIRRORS) == NAMES
+
+
+@pytest.mark.parametrize(("name", "cls"), MIRRORS)
+def test_names_and_types_are_avros(name: str, cls: type) -> None:
+    assert mirrored(cls) == avro_fields(name)
+
+
+@pytest.mark.parametrize(("name", "cls"), MIRRORS[1:])
+def test_order_is_avros(name: str, cls: type) -> None:
+    assert list(mirrored(cls)) == list(avro_fields(name))
+
+
+def test_of_an_event_what_has_a_default_is_in_avros_order() -> None:
+    stated = [f.name for f in fields(Event) if f.default is MISSING is f.default_factory]
+    order = [name for name in avro_fields("audit_event") if name not in stated]
+    assert list(mirrored(Event)) == stated + order
+
+
+def test_the_nested_record_is_mirrored() -> None:
+    nested = next(f for f in schema("audit_event").avro["fields"] if f["name"] == "carriage")
+    said = {field["name"]: PYTHON[field["type"]] for field in nested["type"]["fields"]}
+    assert list(mirrored(Carriage).items()) == list(said.items())
+
+
+def test_rows_have_avros_fields() -> None:
+    for name, row in (
+        ("audit_event", made.events()[0]),
+        ("finding", made.findings()[0]),
+        ("dead_letter", made.dead_letters()[0]),
+    ):
+        assert set(columns(row)) == set(avro_fields(name))
+    assert list(columns(made.events()[0])["carriage"]) == list(mirrored(Carriage))
