@@ -1,62 +1,40 @@
 """Many failed logins from one address, or for one claimed principal, in a short time.
 
 Password guessing, credential stuffing, or a client with a stale secret. A success soon after the
-last failure may be the guess that worked, and raises the finding one level.
+last failure may be the guess that worked, and raises the finding one level. A success is a login
+that worked, and any decision about a named principal: the authorizer only sees who is logged in.
 """
 
-from __future__ import annotations
+from functools import lru_cache
 
-from collections.abc import Iterable, Sequence
-
-from detectors.contract import (
-    Attack, Detector, Episode, Evidence, Reasons, Settings, Sighting, Verdict, crowded,
-)  # fmt: skip
+from detectors import contract as c
 from schemas.types import Event
 from schemas.vocabulary import API_ACTIVITY, AUTHENTICATION, Severity
 
 
-def sight(event: Event, _: Settings) -> Iterable[Sighting]:
-    """Failures count; a login that worked, or any decision about a named principal, is a success."""
-    if event.class_uid == AUTHENTICATION and event.outcome == "failure":
-        if event.address:
-            yield Sighting(f"address={event.address}")
-        if event.actor:
-            yield Sighting(f"principal={event.actor}")
-    elif event.class_uid == AUTHENTICATION or (
-        event.class_uid == API_ACTIVITY and event.actor not in ("", "User:ANONYMOUS")
-    ):
-        if event.address:
-            yield Sighting(f"address={event.address}", success=True)
-        if event.actor:
-            yield Sighting(f"principal={event.actor}", success=True)
+@lru_cache(maxsize=4096)
+def _sightings(address: str, principal: str, success: bool) -> tuple[c.Sighting, ...]:
+    named = ("address", address), ("principal", principal)
+    return tuple(c.Sighting(f"{name}={value}", success) for name, value in named if value)
 
 
-def reasons(evidence: Sequence[Evidence], settings: Settings) -> Reasons:
-    """Enough failures in one window."""
-    full = crowded(evidence, settings.window_s, settings.threshold)
-    return frozenset(("spike",)) if full else frozenset()
+def _sight(event: Event, _: c.Settings) -> tuple[c.Sighting, ...]:
+    if event.class_uid == API_ACTIVITY and event.actor not in ("", "User:ANONYMOUS"):
+        return _sightings(event.address, event.actor, True)
+    if event.class_uid == AUTHENTICATION and event.outcome in ("failure", "success"):
+        return _sightings(event.address, event.actor, event.outcome == "success")
+    return ()
 
 
-def judge(episode: Episode, _: Settings) -> Verdict:
-    """Medium; high when a success followed."""
-    who = episode.key.replace("=", " ", 1)
-    message = f"{episode.count} failed logins, {who}."
-    if episode.followed:
-        return Verdict(
-            Severity.HIGH, "Failed logins, then a success", f"{message} A success came soon after."
-        )
-    return Verdict(Severity.MEDIUM, "Failed logins", message)
-
-
-DETECTOR = Detector(
+DETECTOR = c.Detector(
     name="auth_failure_spike",
     title="Many failed logins from one address or for one principal",
     documentation=__doc__,
-    sight=sight,
-    reasons=reasons,
-    judge=judge,
+    sight=_sight,
+    deeds="failed logins",
+    reasons=(c.Reason("spike", Severity.MEDIUM, "many failed logins", c.crowded),),
     follow_s=1800,
-    attacks=(Attack("T1110", "Brute Force", "TA0006", "Credential Access"),),
+    attacks=(c.Attack("T1110", "Brute Force", "TA0006", "Credential Access"),),
     triage=(
         "Is the address known: a workload, a NAT, a load balancer? Behind one, ask it for its log.",
         "Do the failures come at a machine's even pace (a stale secret) or in bursts (guessing)?",
@@ -66,7 +44,7 @@ DETECTOR = Detector(
     false_positives=(
         "A workload restarted with a rotated secret retries several times a second.",
         "Health checks that speak no SASL to a SASL listener.",
-        "Many workloads behind one NAT address.",
+        "Many workloads behind one NAT address; one of them that works looks like a success.",
     ),
     blind_spots=("Apache Kafka names no user: guessing spread over many addresses stays unseen.",),
 )

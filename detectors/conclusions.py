@@ -1,20 +1,41 @@
-"""Conclusions: from episodes to versions of findings, against what was said of them before."""
+"""Conclusions: from runs of evidence to versions of findings, against what was said before.
+
+What was said, by a finding's id in hexadecimal::
+
+    {"version", "digest", "severity", "first", "last", "supersedes", "followed"}
+
+``followed`` is the last failure that a success was seen to follow: once seen it stays, although
+the success is forgotten before the run is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
-from detectors.contract import Detector, Episode, Settings, Verdict
+from detectors.contract import Detector, Settings
+from detectors.runs import Run
 from schemas.findings import document
 from schemas.types import Finding
 from schemas.vocabulary import ID_RECIPE, Severity
 
-if TYPE_CHECKING:
-    from detectors.episodes import Run
-
 _PERSON = b"auditstr.fnd" + bytes([ID_RECIPE])
+
+Emitted = dict[str, dict[str, Any]]
+
+
+class Watch(NamedTuple):
+    """A detector with its numbers, upon one key of one cluster."""
+
+    detector: Detector
+    settings: Settings
+    cluster: str
+    key: str
+
+    def name(self, run: Run) -> str:
+        """The id of the run's finding, hexadecimal."""
+        return finding_id(self.detector.name, self.cluster, self.key, *run.first).hex()
 
 
 def finding_id(detector: str, cluster: str, key: str, first_time: int, first_id: str) -> bytes:
@@ -27,139 +48,111 @@ def finding_id(detector: str, cluster: str, key: str, first_time: int, first_id:
 
 
 def conclude(
-    detector: Detector,
-    settings: Settings,
-    cluster: str,
-    key: str,
-    state: dict[str, Any],
+    watch: Watch,
+    emitted: Emitted,
     runs: Sequence[Run],
-    followed: Mapping[str, bool],
+    followed: Callable[[int], bool],
+    turned_away: int,
 ) -> list[Finding]:
-    """New versions of findings. ``state["emitted"]`` is read and changed.
+    """New versions of findings.
 
     Args:
+        emitted: what was said so far. It is changed.
         runs: the key's episodes.
-        followed: by an episode's first id, whether a success came soon after it.
+        followed: whether a success came soon after a time.
+        turned_away: the latest time, epoch milliseconds, whose evidence may be missing.
     """
-    emitted: dict[str, dict[str, Any]] = state["emitted"]
-    current: dict[str, tuple[Finding, Verdict]] = {}
-    for run in runs:
-        if run.reasons:
-            found, verdict = _finding(
-                detector, settings, cluster, key, state, run, followed[run.first_id]
-            )
-            current[found.id.hex()] = found, verdict
-    out: list[Finding] = []
-    for gone in [name for name in emitted if name not in current]:
-        out.append(_retire(emitted, gone, [f for f, _ in current.values()], detector, cluster, key))
-    for name, (found, verdict) in current.items():
+    current = {watch.name(run): run for run in runs if run.reasons}
+    gone = [name for name in emitted if name not in current]
+    out = [_retired(watch, emitted, name, current) for name in gone]
+    for name, run in current.items():
         entry = emitted.setdefault(name, _nothing())
-        found.supersedes = tuple(bytes.fromhex(s) for s in entry["supersedes"])
+        last = run.last_trusted
+        if last is not None and entry["followed"] != last and followed(last):
+            entry["followed"] = last
+        found, title = _finding(watch, name, run, entry)
+        found.lower_bound = run.first[0] <= turned_away
         digest = _digest(found)
         if digest != entry["digest"]:
             found.version = entry["version"] + 1
             entry.update(version=found.version, digest=digest, severity=found.severity_id)
             entry.update(first=found.first_time, last=found.last_time)
-            _write(found, detector, verdict.title, verdict.message)
+            _write(found, watch.detector, title, _message(found, watch.detector))
             out.append(found)
     return out
 
 
 def _nothing() -> dict[str, Any]:
-    return {"version": 0, "digest": "", "supersedes": []}
+    return {"version": 0, "digest": "", "supersedes": [], "followed": None}
 
 
-def _finding(
-    detector: Detector,
-    settings: Settings,
-    cluster: str,
-    key: str,
-    state: dict[str, Any],
-    run: Run,
-    followed: bool,
-) -> tuple[Finding, Verdict]:
+def _finding(watch: Watch, name: str, run: Run, entry: Mapping[str, Any]) -> tuple[Finding, str]:
+    """The finding as it is now, and its title."""
     suspect = not run.trusted
-    reasons = run.trusted or run.reasons
-    episode = Episode(
-        key, run.count, run.first_time, run.last_time, reasons, followed and not suspect
-    )
-    verdict = detector.judge(episode, settings)
-    found = _blank(
-        finding_id(detector.name, cluster, key, run.first_time, run.first_id),
-        detector.name,
-        cluster,
-        key,
-    )
-    found.severity_id = verdict.severity_id
-    if suspect:
-        found.severity_id = min(verdict.severity_id, Severity.LOW)
-        verdict = verdict._replace(
-            message=verdict.message
-            + " It rests on records that a client may have written into the log."
-        )
-    found.first_time, found.last_time, found.count = run.first_time, run.last_time, run.count
-    found.lower_bound, found.suspect = bool(state["lower_bound"]), suspect
-    found.evidence = tuple(bytes.fromhex(i) for i in run.ids)
-    return found, verdict
+    followed = not suspect and entry["followed"] == run.last_trusted
+    holding = [r for r in watch.detector.reasons if r.name in (run.trusted or run.reasons)]
+    severity = max(r.severity_id for r in holding) + followed
+    titles = [r.title for r in holding] + ["then a success"] * followed
+    found = _blank(watch, name, entry["supersedes"])
+    found.severity_id = min(severity, Severity.LOW if suspect else Severity.CRITICAL)
+    found.suspect, found.count = suspect, run.total
+    found.first_time, found.last_time = run.first[0], run.last
+    found.evidence = tuple(bytes.fromhex(i) for _, i in run.ids)
+    title = ", ".join(titles)
+    return found, title[:1].upper() + title[1:]
 
 
-def _blank(id: bytes, detector: str, cluster: str, key: str) -> Finding:
-    name, _, value = key.partition("=")
+def _message(found: Finding, detector: Detector) -> str:
+    least = "At least " if found.lower_bound else ""
+    message = f"{least}{found.count} {detector.deeds}, {found.key.replace('=', ' ', 1)}."
+    if found.suspect:
+        message += " It rests on records that a client may have forged."
+    return message
+
+
+def _blank(watch: Watch, name: str, supersedes: Sequence[str]) -> Finding:
+    kind, _, value = watch.key.partition("=")
     return Finding(
-        id=id,
+        id=bytes.fromhex(name),
         version=1,
         status="open",
-        detector=detector,
-        key=key,
-        cluster=cluster,
+        detector=watch.detector.name,
+        key=watch.key,
+        cluster=watch.cluster,
         severity_id=Severity.INFORMATIONAL,
         first_time=0,
         last_time=0,
         count=0,
         lower_bound=False,
         suspect=False,
-        actor=value if name == "principal" else "",
-        address=value if name == "address" else "",
+        actor=value if kind == "principal" else "",
+        address=value if kind == "address" else "",
         evidence=(),
-        supersedes=(),
+        supersedes=tuple(bytes.fromhex(s) for s in supersedes),
     )
 
 
 def _digest(found: Finding) -> str:
-    said = (
-        found.severity_id,
-        found.last_time,
-        found.count,
-        found.lower_bound,
-        found.suspect,
-        b"".join(found.evidence),
-        b"".join(found.supersedes),
-    )
-    return blake2b(repr(said).encode(), digest_size=8).hexdigest()
+    said = found.severity_id, found.last_time, found.count, found.lower_bound, found.suspect
+    ids = b"".join((*found.evidence, *found.supersedes))
+    return blake2b(repr(said).encode() + ids, digest_size=8).hexdigest()
 
 
-def _retire(
-    emitted: dict[str, dict[str, Any]],
-    gone: str,
-    current: Sequence[Finding],
-    detector: Detector,
-    cluster: str,
-    key: str,
-) -> Finding:
+def _retired(watch: Watch, emitted: Emitted, gone: str, current: Mapping[str, Run]) -> Finding:
     """The last version of a finding that is no more."""
     entry = emitted.pop(gone)
-    found = _blank(bytes.fromhex(gone), detector.name, cluster, key)
+    found = _blank(watch, gone, entry["supersedes"])
     found.version, found.severity_id = entry["version"] + 1, entry["severity"]
     found.first_time, found.last_time = entry["first"], entry["last"]
-    found.supersedes = tuple(bytes.fromhex(s) for s in entry["supersedes"])
-    heir = next((f for f in current if f.first_time <= entry["first"] <= f.last_time), None)
+    heirs = (name for name, run in current.items() if run.first[0] <= entry["first"] <= run.last)
+    heir = next(heirs, None)
     if heir is None:
         found.status, message = "withdrawn", "Later evidence took away what this rested on."
     else:
-        taken = emitted.setdefault(heir.id.hex(), _nothing())["supersedes"]
+        taken = emitted.setdefault(heir, _nothing())["supersedes"]
         taken += [s for s in (*entry["supersedes"], gone) if s not in taken]
-        found.status, message = "superseded", f"Finding {heir.id.hex()} takes its place."
-    _write(found, detector, detector.title, message)
+        found.status, message = "superseded", f"Finding {heir} takes its place."
+    _write(found, watch.detector, watch.detector.title, message)
     return found
 
 
@@ -169,6 +162,6 @@ def _write(found: Finding, detector: Detector, title: str, message: str) -> None
         title=title,
         message=message,
         analytic=detector.title,
-        attacks=[tuple(a) for a in detector.attacks],
+        attacks=detector.attacks,
         triage=detector.triage,
     )

@@ -1,19 +1,24 @@
 """What a detector is. See CONTRIBUTING.md, "A new detector".
 
-A detector says which events concern which key (*sightings*), which reasons a run of evidence gives
-to raise a finding, and how grave that is. Everything else (order, repetition, late events, joining
-and amending findings, forgetting) is :mod:`detectors.episodes`, the same for all.
+A detector says which events concern which key (*sightings*), and which reasons a run of evidence
+can give to raise a finding. Everything else (order, repetition, late events, joining and amending
+findings, forgetting) is :mod:`detectors.episodes`, the same for all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.types import Event
+
+STATE_CAP = 10_000
+"""Evidence kept per key. Above it the oldest gives way: what comes late for it is turned away, a
+count that may lack some is a lower bound and its finding says so, and a finding whose evidence is
+all gone is amended no more."""
 
 
 class Settings(BaseModel):
@@ -27,7 +32,9 @@ class Settings(BaseModel):
     enabled: bool = Field(True, description="Whether the detector runs at all.")
     gap_s: int = Field(600, ge=1, le=86_400, description="Longest pause inside one episode.")
     window_s: int = Field(300, ge=1, le=86_400, description="Length of the sliding window.")
-    threshold: int = Field(10, ge=1, description="Deeds within one window that raise a finding.")
+    threshold: int = Field(
+        10, ge=1, le=STATE_CAP, description="Deeds within one window that raise a finding."
+    )
     horizon_s: int = Field(
         86_400, ge=600, description="How far behind its key's newest event evidence may come."
     )
@@ -60,30 +67,29 @@ class Evidence(NamedTuple):
     grave: bool
 
 
-Reasons = frozenset[str]
+Pieces = Sequence[Evidence]
+"""In order of (time, id)."""
 
 
-class Verdict(NamedTuple):
-    """What an episode amounts to."""
+class Reason(NamedTuple):
+    """One reason to raise a finding.
 
+    Attributes:
+        name: short, for the state.
+        severity_id: of a finding it raises alone; of several reasons the gravest counts.
+        title: in a few words, beginning in lower case.
+        holds: whether evidence gives it, by the detector's settings; more evidence never takes it
+            away.
+    """
+
+    name: str
     severity_id: int
     title: str
-    message: str
-
-
-class Episode(NamedTuple):
-    """What a detector may know when it judges. ``followed``: a success came soon after."""
-
-    key: str
-    count: int
-    first_time: int
-    last_time: int
-    reasons: Reasons
-    followed: bool
+    holds: Callable[[Pieces, Any], bool]
 
 
 class Attack(NamedTuple):
-    """A MITRE ATT&CK technique, with its tactic."""
+    """A MITRE ATT&CK technique, with its tactic; ``ATTACK_VERSION`` is the version of all."""
 
     technique: str
     name: str
@@ -99,13 +105,12 @@ class Detector:
         name: the module's name, and ``finding_info.analytic.uid`` of its findings.
         title: one line for people.
         documentation: what it finds and why that matters.
-        sight: sightings of one event; must not raise.
-        reasons: names of the reasons that evidence, in order of (time, id), gives; more evidence
-            never gives fewer. Empty: no finding.
-        judge: severity and words of an episode that has reasons.
+        sight: sightings of one event; must not raise. Runs on every event: be quick to say ().
+        deeds: what is counted, for people.
+        reasons: why an episode raises a finding.
         settings: its numbers.
         shape: ``counter``: re-keyed by (detector, cluster, key).
-        follow_s: how long after an episode's last evidence a success raises it; 0: never.
+        follow_s: how long after an episode's last evidence a success raises it one level; 0: never.
         attacks, triage, false_positives, blind_spots: for people.
     """
 
@@ -113,32 +118,39 @@ class Detector:
     title: str
     documentation: str
     sight: Callable[[Event, Any], Iterable[Sighting]]
-    reasons: Callable[[Sequence[Evidence], Any], Reasons]
-    judge: Callable[[Episode, Any], Verdict]
+    deeds: str
+    reasons: tuple[Reason, ...]
     settings: type[Settings] = Settings
     shape: Literal["counter"] = "counter"
     follow_s: int = 0
     attacks: tuple[Attack, ...] = ()
     triage: tuple[str, ...] = ()
     false_positives: tuple[str, ...] = ()
-    blind_spots: tuple[str, ...] = field(default=())
+    blind_spots: tuple[str, ...] = ()
 
 
-def crowded(evidence: Sequence[Evidence], window_s: int, threshold: int) -> bool:
-    """Whether some window of ``window_s`` seconds, ends included, holds ``threshold`` deeds."""
-    window_ms, held, start = window_s * 1000, 0, 0
+def grave(evidence: Pieces, _: Settings) -> bool:
+    """Whether one piece of evidence is enough by itself."""
+    return any(e.grave for e in evidence)
+
+
+def crowded(evidence: Pieces, settings: Settings) -> bool:
+    """Whether some window, ends included, holds ``threshold`` deeds."""
+    window_ms, held, start = settings.window_s * 1000, 0, 0
     for last in evidence:
         held += last.weight
         while last.time - evidence[start].time > window_ms:
             held -= evidence[start].weight
             start += 1
-        if held >= threshold:
+        if held >= settings.threshold:
             return True
     return False
 
 
-def varied(evidence: Sequence[Evidence], window_s: int, threshold: int) -> bool:
-    """Whether some window of ``window_s`` seconds holds ``threshold`` different tags."""
+def varied(evidence: Pieces, window_s: int, least: int) -> bool:
+    """Whether some window of ``window_s`` seconds holds ``least`` different tags."""
+    if len({e.tag for e in evidence}) < least:
+        return False
     window_ms, start = window_s * 1000, 0
     held: dict[str, int] = {}
     for last in evidence:
@@ -149,6 +161,6 @@ def varied(evidence: Sequence[Evidence], window_s: int, threshold: int) -> bool:
             if not held[tag]:
                 del held[tag]
             start += 1
-        if len(held) - ("" in held) >= threshold:
+        if len(held) - ("" in held) >= least:
             return True
     return False

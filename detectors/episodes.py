@@ -8,49 +8,47 @@ names those it supersedes.
 
 State of one key (JSON)::
 
-    {"evidence": [[time, id, weight, suspect, tag, grave]…],   sorted
-     "eras": [newest…],                                        sorted
-     "outlines": [{"first", "first_id", "last", "count", "ids", "reasons", "trusted"}…],
-     "successes": {bucket: [earliest, latest]},
-     "boundary": time | null, "lower_bound": bool,
-     "emitted": {finding id: {"version", "digest", "first", "last", "severity", "supersedes"}}}
+    {"evidence": [[time, id, weight, suspect, tag, grave]…],       sorted
+     "outlines": [Run…],                                           of forgotten parts
+     "eras": [[[begin, newest, floor]…], [[begin, newest, floor]…]],
+     "successes": {bucket: [earliest, latest]},                    see detectors.successes
+     "turned_away": time,                                          no count of a later run lacks any
+     "emitted": {finding id: what was said}}
 
-A key forgets what is older than its newest event minus the horizon. One wrong clock must not blind
-it: an event far ahead of all others begins an *era* with a newest of its own, and those of the
-right time go on in theirs. Suspect events begin none. What is older than the horizon of every era
-is *late*: not counted, and said so. An *outline* is what is left of an episode's forgotten part.
+``eras`` (:mod:`detectors.eras`) has those of trusted events, then those of suspect ones, so that
+what a client forges never makes real events late. Where only a part of an episode is forgotten, an
+*outline* of it stays.
 """
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import compress, pairwise
 from typing import Any, NamedTuple
 
-from detectors.contract import Detector, Evidence, Reasons, Settings, Sighting
-from detectors.conclusions import conclude, finding_id
+from detectors.conclusions import Watch, conclude
+from detectors.contract import STATE_CAP, Detector, Evidence, Pieces, Settings, Sighting
+from detectors.eras import NEVER, Era, Span, Zone, advance, clear, late, shed, zones
+from detectors.runs import Reasons, Run, join, split
+from detectors.successes import followed, forget, note
 from schemas.types import Event, Finding
 
-STATE_CAP = 10_000
-"""Evidence kept per key; above it a count is a lower bound, and the finding says so."""
-MOST_ERAS = 4
 MOST_SUSPECT = 1_000
-MOST_EVIDENCE = 1_000
-BUCKET_MS = 600_000
+"""Kept per key beside :data:`STATE_CAP` trusted ones: forged lines push out no real ones."""
+_LONGEST_TAG = 64
 
 KeyState = dict[str, Any]
 
 
-class Run(NamedTuple):
-    """One episode. ``trusted``: the reasons that stand without suspect events."""
+@dataclass(slots=True)
+class Seen:
+    """What a batch holds for one key: evidence, and trusted events that are successes."""
 
-    first_time: int
-    first_id: str
-    last_time: int
-    count: int
-    ids: list[str]
-    reasons: Reasons
-    trusted: Reasons
+    evidence: list[tuple[Event, Sighting]] = field(default_factory=list)
+    successes: list[Event] = field(default_factory=list)
 
 
 class Folded(NamedTuple):
@@ -60,235 +58,170 @@ class Folded(NamedTuple):
     late: list[bytes]
 
 
-class _Rules(NamedTuple):
-    """A detector with its numbers, in milliseconds."""
-
-    detector: Detector
-    settings: Settings
-    gap_ms: int
-    horizon_ms: int
-    follow_ms: int
-    margin_ms: int
-
-
 def fold(
-    detector: Detector,
-    settings: Settings,
-    cluster: str,
-    key: str,
-    state: KeyState,
-    seen: Iterable[tuple[Event, Sighting]],
+    detector: Detector, settings: Settings, cluster: str, key: str, state: KeyState, seen: Seen
 ) -> Folded:
-    """Take one key's new sightings into its state, and say what follows.
+    """Take what a batch holds for one key into its state, and say what follows.
 
     Args:
         state: the key's state, {} at first. It is changed.
-        seen: events with the key's sighting of each, in any order.
     """
     _thaw(state)
-    longest = max(settings.gap_s, settings.window_s, detector.follow_s)
-    rules = _Rules(
-        detector,
-        settings,
-        settings.gap_s * 1000,
-        settings.horizon_s * 1000,
-        detector.follow_s * 1000,
-        longest * 1000,
-    )
-    late: list[bytes] = []
-    ids = {e.id for e in state["evidence"]}
-    changed = False
-    for event, sighting in seen:
-        if not _in_time(state["eras"], event, rules.horizon_ms):
-            late.append(event.id)
-        elif sighting.success:
-            changed |= not event.suspect and _success(state["successes"], event.time)
-        else:
-            changed |= _take(state, event, sighting, ids)
-    if not changed:
-        return Folded([], late)
+    margin_s = max(settings.gap_s, settings.window_s, detector.follow_s)
+    span = Span(settings.horizon_s * 1000, margin_s * 1000)
+    gap_ms, follow_ms = settings.gap_s * 1000, detector.follow_s * 1000
+    trusted, suspect = state["eras"]
+    successes = state["successes"]
+    too_late: list[bytes] = []
+    # The whole batch is measured by what was forgotten before it: its own order says nothing.
+    fresh, refused = _fresh(state, seen.evidence, span, too_late)
+    times = _in_time(trusted, seen.successes, span, too_late)
+    advance(trusted, sorted([*times, *(e.time for e in fresh if not e.suspect)]), span)
+    advance(suspect, [e.time for e in fresh if e.suspect], span)
+    succeeded = note(successes, follow_ms, times)
+    if refused:
+        state["turned_away"] = max(state["turned_away"], max(refused) + gap_ms)
+    if not (fresh or succeeded or refused):
+        return Folded([], too_late)
+    remembered = zones([*trusted, *suspect], span)
     findings: list[Finding] = []
-    if state["evidence"] or state["outlines"]:
-        runs = _runs(state, rules)
-        followed = {r.first_id: _followed(state, r.last_time, rules.follow_ms) for r in runs}
-        findings = conclude(detector, settings, cluster, key, state, runs, followed)
-    if _forget(state, rules):
-        ours = {
-            finding_id(detector.name, cluster, key, r.first_time, r.first_id).hex()
-            for r in _runs(state, rules)
-        }
-        state["emitted"] = {n: e for n, e in state["emitted"].items() if n in ours}
-    return Folded(findings, late)
+    if fresh or state["evidence"]:
+        watch = Watch(detector, settings, cluster, key)
+        state["evidence"] += fresh
+        state["evidence"].sort()
+        runs = _runs(watch, state, gap_ms)
+        findings = conclude(
+            watch,
+            state["emitted"],
+            runs,
+            lambda last: followed(successes, follow_ms, last),
+            state["turned_away"],
+        )
+        _forget(watch, state, runs, remembered)
+    forget(successes, follow_ms, remembered)
+    return Folded(findings, too_late)
 
 
 def _thaw(state: KeyState) -> None:
+    """The state as code has it, from {} or from JSON."""
     if not state:
-        state.update(evidence=[], eras=[], outlines=[], successes={}, boundary=None)
-        state.update(lower_bound=False, emitted={})
-    evidence = state["evidence"]
+        state.update(evidence=[], outlines=[], eras=[[], []], successes={}, emitted={})
+        state["turned_away"] = NEVER
+    evidence, outlines = state["evidence"], state["outlines"]
     if evidence and not isinstance(evidence[0], Evidence):
         evidence[:] = [Evidence(*e) for e in evidence]
+    outlines[:] = [o if isinstance(o, Run) else Run.thawed(o) for o in outlines]
 
 
-def _in_time(eras: list[int], event: Event, horizon_ms: int) -> bool:
-    """Whether the event is not late. A trusted one moves its era on, or begins one."""
-    if event.suspect:
-        return not eras or event.time >= eras[0] - horizon_ms
-    for place in range(len(eras) - 1, -1, -1):
-        if event.time >= eras[place] - horizon_ms:
-            if event.time > eras[place] + horizon_ms:
-                break
-            eras[place] = max(eras[place], event.time)
-            return True
-    else:
-        if eras:
-            return False
-    insort(eras, event.time)
-    del eras[:-MOST_ERAS]
-    return event.time >= eras[0] - horizon_ms
+def _fresh(
+    state: KeyState,
+    seen: Sequence[tuple[Event, Sighting]],
+    span: Span,
+    too_late: list[bytes],
+) -> tuple[list[Evidence], list[int]]:
+    """New evidence, sorted, and times of what has no room. What comes too late is listed."""
+    earliest = min((event.time for event, _ in seen), default=0)
+    known = {e.id for e in state["evidence"][bisect_left(state["evidence"], (earliest,)) :]}
+    since = [clear(eras, span) for eras in state["eras"]]
+    fresh, refused = [], []
+    for event, (_, _, tag, grave) in seen:
+        name, time, suspect = event.id.hex(), event.time, event.suspect
+        if name in known:
+            continue
+        if time < since[suspect]:
+            eras = state["eras"][suspect]
+            if late(eras, time, span):
+                too_late.append(event.id)
+                continue
+            if shed(eras, time):
+                refused.append(time)
+                continue
+        known.add(name)
+        if len(tag) > _LONGEST_TAG:
+            tag = blake2b(tag.encode(), digest_size=_LONGEST_TAG // 2).hexdigest()
+        fresh.append(Evidence(time, name, event.weight, suspect, tag, grave))
+    fresh.sort()
+    return fresh, refused
 
 
-def _take(state: KeyState, event: Event, sighting: Sighting, ids: set[str]) -> bool:
-    """Keep the sighting as evidence, once; whether it is new."""
-    name = event.id.hex()
-    if name in ids:
-        return False
-    evidence: list[Evidence] = state["evidence"]
-    full = event.suspect and sum(e.suspect for e in evidence) >= MOST_SUSPECT
-    if full or (state["boundary"] is not None and event.time <= state["boundary"]):
-        state["lower_bound"] = True
-        return False
-    ids.add(name)
-    insort(
-        evidence,
-        Evidence(event.time, name, event.weight, event.suspect, sighting.tag, sighting.grave),
-    )
-    return True
+def _in_time(
+    eras: Sequence[Era], seen: Iterable[Event], span: Span, too_late: list[bytes]
+) -> list[int]:
+    """Times of successes, sorted. What comes too late is listed."""
+    since = clear(eras, span)
+    times = []
+    for event in seen:
+        if event.time < since and late(eras, event.time, span):
+            too_late.append(event.id)
+        else:
+            times.append(event.time)
+    times.sort()
+    return times
 
 
-def _success(successes: dict[str, list[int]], time: int) -> bool:
-    """Earliest and latest success of each bucket: enough to know exactly what follows what."""
-    bucket = str(time // BUCKET_MS)
-    ends = successes.setdefault(bucket, [time, time])
-    if ends[0] <= time <= ends[1] and ends != [time, time]:
-        return False
-    successes[bucket] = [min(time, ends[0]), max(time, ends[1])]
-    return True
-
-
-def _followed(state: KeyState, last: int, follow_ms: int) -> bool:
-    """Whether a success came after ``last`` and within ``follow_ms``."""
-    if not follow_ms:
-        return False
-    buckets = range(last // BUCKET_MS, (last + follow_ms) // BUCKET_MS + 1)
-    ends = (at for b in buckets for at in state["successes"].get(str(b), ()))
-    return any(last < at <= last + follow_ms for at in ends)
-
-
-def _runs(state: KeyState, rules: _Rules) -> list[Run]:
+def _runs(watch: Watch, state: KeyState, gap_ms: int) -> list[Run]:
     """The key's episodes, as far as they are remembered."""
+
+    def why(evidence: Pieces) -> Reasons:
+        return Reasons(r.name for r in watch.detector.reasons if r.holds(evidence, watch.settings))
+
+    parts = split(state["evidence"], gap_ms)
+    return join([*(Run.of(p, gap_ms, why) for p in parts), *state["outlines"]], gap_ms)
+
+
+def _forget(watch: Watch, state: KeyState, runs: Iterable[Run], remembered: Sequence[Zone]) -> None:
+    """Drop evidence that no era remembers and what is over the cap."""
     evidence: list[Evidence] = state["evidence"]
-    starts = _starts(evidence, rules.gap_ms)
-    outlines = list(state["outlines"])
-    runs = []
-    for start, stop in zip(starts, [*starts[1:], len(evidence)], strict=False):
-        before = [o for o in outlines if 0 <= evidence[start].time - o["last"] <= rules.gap_ms]
-        for outline in before:
-            outlines.remove(outline)
-        runs.append(_run(evidence[start:stop], before, rules))
-    runs += [_run((), [outline], rules) for outline in outlines]
-    return runs
-
-
-def _starts(evidence: Sequence[Evidence], gap_ms: int) -> list[int]:
-    return [i for i, e in enumerate(evidence) if not i or e.time - evidence[i - 1].time > gap_ms]
-
-
-def _run(evidence: Sequence[Evidence], outlines: list[dict[str, Any]], rules: _Rules) -> Run:
-    reasons = _reasons(evidence, rules)
-    trusted = reasons
-    if any(e.suspect for e in evidence):
-        trusted = _reasons([e for e in evidence if not e.suspect], rules)
-    count = sum(e.weight for e in evidence)
-    ids = [e.id for e in evidence[:MOST_EVIDENCE]]
-    if not outlines:
-        first = evidence[0]
-        return Run(first.time, first.id, evidence[-1].time, count, ids, reasons, trusted)
-    first_outline = min(outlines, key=lambda o: o["first"])
-    earlier = [i for o in outlines for i in o["ids"]]
-    return Run(
-        first_outline["first"],
-        first_outline["first_id"],
-        evidence[-1].time if evidence else max(o["last"] for o in outlines),
-        count + sum(o["count"] for o in outlines),
-        (earlier + ids)[:MOST_EVIDENCE],
-        reasons.union(*(o["reasons"] for o in outlines)),
-        trusted.union(*(o["trusted"] for o in outlines)),
-    )
-
-
-def _reasons(evidence: Sequence[Evidence], rules: _Rules) -> Reasons:
-    return rules.detector.reasons(evidence, rules.settings) if evidence else frozenset()
-
-
-def _forget(state: KeyState, rules: _Rules) -> bool:
-    """Drop what no era remembers and what is over the cap; whether anything was dropped."""
-    evidence: list[Evidence] = state["evidence"]
-    eras: list[int] = state["eras"]
-    back = rules.horizon_ms + rules.margin_ms
-
-    def remembered(time: int) -> bool:
-        if not eras or time > eras[-1]:
-            return True
-        return any(newest - back <= time <= newest + rules.horizon_ms for newest in eras)
-
-    successes = state["successes"]
-    for bucket in [b for b in successes if not remembered((int(b) + 1) * BUCKET_MS)]:
-        del successes[bucket]
-    keep = [remembered(e.time) for e in evidence] if eras else [True] * len(evidence)
-    over = sum(keep) - STATE_CAP
-    for place, kept in enumerate(keep):
-        if over <= 0:
-            break
-        if kept:
-            keep[place] = False
-            over -= 1
-            state["boundary"] = evidence[place].time
-    stale = [o for o in state["outlines"] if not remembered(o["last"])]
-    if all(keep) and not stale:
-        return False
-    outlines = _outlines(state, keep, rules, remembered)
-    state["evidence"] = [e for e, kept in zip(evidence, keep, strict=True) if kept]
+    keep = _kept(evidence, state["eras"], remembered)
+    if all(keep):
+        return
+    outlines: list[Run] = []
+    alive = set()
+    for run in runs:
+        inside = slice(bisect_left(evidence, run.first), bisect_left(evidence, (run.last + 1,)))
+        marks = keep[inside]
+        if not any(marks):
+            if any(begin <= run.last <= end for begin, end in remembered):
+                # What joins it from now on is a run of its own, and cannot be whole.
+                end_ms = run.last + watch.settings.gap_s * 1000
+                state["turned_away"] = max(state["turned_away"], end_ms)
+            continue
+        alive.add(watch.name(run))
+        mine = [o for o in state["outlines"] if run.first <= o.first and o.last <= run.last]
+        if not all(marks):
+            gone = [e for e, kept in zip(evidence[inside], marks, strict=True) if not kept]
+            mine = [run.outline(gone, mine)]
+        outlines += mine
     state["outlines"] = outlines
-    return True
+    state["evidence"] = list(compress(evidence, keep))
+    state["emitted"] = {n: e for n, e in state["emitted"].items() if n in alive}
 
 
-def _outlines(
-    state: KeyState, keep: list[bool], rules: _Rules, remembered: Any
-) -> list[dict[str, Any]]:
-    """Outlines of the parts about to be forgotten of episodes that go on in what is kept."""
-    evidence: list[Evidence] = state["evidence"]
-    held: list[dict[str, Any]] = list(state["outlines"])
-    out: list[dict[str, Any]] = []
-    starts = _starts(evidence, rules.gap_ms)
-    for start, stop in zip(starts, [*starts[1:], len(evidence)], strict=False):
-        before = [o for o in held if 0 <= evidence[start].time - o["last"] <= rules.gap_ms]
-        held = [o for o in held if o not in before]
-        gone = [e for e, k in zip(evidence[start:stop], keep[start:stop], strict=True) if not k]
-        if not gone:
-            out += before
-        elif len(gone) < stop - start:
-            whole = _run(evidence[start:stop], before, rules)
-            part = _run(gone, before, rules)
-            out.append(
-                {
-                    "first": part.first_time,
-                    "first_id": part.first_id,
-                    "last": part.last_time,
-                    "count": part.count,
-                    "ids": part.ids,
-                    "reasons": sorted(whole.reasons),
-                    "trusted": sorted(whole.trusted),
-                }
-            )
-    return out + [o for o in held if remembered(o["last"])]
+def _kept(evidence: Pieces, eras: Sequence[list[Era]], remembered: Sequence[Zone]) -> bytearray:
+    """For each piece of evidence whether it stays. What is shed is noted in its era."""
+    keep = bytearray(len(evidence))
+    for begin, end in remembered:
+        first, last = bisect_left(evidence, (begin,)), bisect_left(evidence, (end + 1,))
+        keep[first:last] = b"\1" * (last - first)
+    for suspect, cap in ((False, STATE_CAP), (True, MOST_SUSPECT)):
+        if len(evidence) <= cap or not eras[suspect]:
+            continue
+        places = [p for p, e in enumerate(evidence) if keep[p] and e.suspect is suspect]
+        while len(places) > cap:
+            gone = _oldest(evidence, places, eras[suspect], len(places) - cap)
+            for place in gone:
+                keep[place] = False
+            places = [p for p in places if keep[p]]
+    return keep
+
+
+def _oldest(
+    evidence: Pieces, places: Sequence[int], eras: Sequence[Era], most: int
+) -> Sequence[int]:
+    """Of the fullest era the oldest, noted in it: a broken clock's past goes before the present."""
+    cuts = [bisect_left(places, bisect_left(evidence, (era[1] + 1,))) for era in eras]
+    parts = [places[i:j] for i, j in pairwise([0, *cuts])]
+    fullest = max(range(len(eras)), key=lambda n: len(parts[n]))
+    gone = parts[fullest][:most]
+    eras[fullest][2] = max(eras[fullest][2], evidence[gone[-1]].time)
+    return gone

@@ -5,15 +5,17 @@ State is looked up by (detector, cluster, key); whoever runs this keeps it betwe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from detectors.contract import Detector, Settings, Sighting
-from detectors.episodes import KeyState, fold
+from detectors.contract import Detector, Settings
+from detectors.episodes import KeyState, Seen, fold
 from schemas.types import Event, Finding
 
 Key = tuple[str, str, str]
 """Detector, cluster, key."""
+
+Active = Sequence[tuple[Detector, Settings]]
 
 
 @dataclass(slots=True)
@@ -25,24 +27,24 @@ class Detected:
     late: set[bytes] = field(default_factory=set)
 
 
-Active = Sequence[tuple[Detector, Settings]]
-
-
-def sightings(
-    active: Active, events: Iterable[Event]
-) -> dict[Key, list[tuple[Event, Sighting]]]:
+def sightings(active: Active, events: Iterable[Event]) -> dict[Key, Seen]:
     """Which events concern which key of which detector."""
-    out: dict[Key, list[tuple[Event, Sighting]]] = {}
+    out: dict[Key, Seen] = {}
     for detector, settings in active:
         name, sight = detector.name, detector.sight
         for event in events:
-            undated = event.time_precision == "unknown"
             for sighting in sight(event, settings):
                 # Without a time no window can count it; what is grave by itself still is.
-                if undated and not sighting.grave:
+                if event.time_precision == "unknown" and not sighting.grave:
                     continue
                 key = name, event.cluster, sighting.key
-                out.setdefault(key, []).append((event, sighting))
+                seen = out.get(key)
+                if seen is None:
+                    seen = out[key] = Seen()
+                if not sighting.success:
+                    seen.evidence.append((event, sighting))
+                elif not event.suspect:
+                    seen.successes.append(event)
     return out
 
 
@@ -56,10 +58,10 @@ def detect(
         state_of: the state of a key, {} where there is none; it is changed in place.
     """
     out = Detected()
-    by_name: Mapping[str, tuple[Detector, Settings]] = {d.name: (d, s) for d, s in active}
+    by_name = {detector.name: (detector, settings) for detector, settings in active}
     for key, seen in sightings(active, events).items():
-        detector, settings = by_name[key[0]]
-        folded = fold(detector, settings, key[1], key[2], state_of(key), seen)
+        name, cluster, value = key
+        folded = fold(*by_name[name], cluster, value, state_of(key), seen)
         out.findings += folded.findings
         out.late.update(folded.late)
         out.touched.add(key)

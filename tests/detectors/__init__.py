@@ -1,0 +1,1 @@
+"""Detectors against their references, their examples, and the limits of what they remember."""
