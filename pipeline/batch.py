@@ -125,10 +125,14 @@ class Filtered(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """An item that cannot be read, before it has become a dead letter."""
+    """An item that cannot be read, before it has become a dead letter.
+
+    ``source``: whose line it is, where that is known all the same.
+    """
 
     reason: str
     detail: str
+    source: str = ""
 
 
 Outcome = Fact | Filtered | Rejected

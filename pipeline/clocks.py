@@ -54,6 +54,7 @@ def clock(zone: str) -> Callable[[str], tuple[int, Spots]]:
 
 
 def _second(text: str) -> datetime:
+    """The time on the clock's face; its zone is still to be said."""
     if len(text) != 19 or text[10] not in " T" or not text.isascii():
         raise Unreadable(Reason.BAD_TIME, "a time as 2026-11-20 23:52:44,297 was expected")
     digits = text[0:4] + text[5:7] + text[8:10] + text[11:13] + text[14:16] + text[17:19]
@@ -62,7 +63,7 @@ def _second(text: str) -> datetime:
     try:
         return datetime(
             int(text[0:4]), int(text[5:7]), int(text[8:10]),
-            int(text[11:13]), int(text[14:16]), int(text[17:19]),
+            int(text[11:13]), int(text[14:16]), int(text[17:19]), tzinfo=UTC,
         )  # fmt: skip
     except ValueError as error:
         raise Unreadable(Reason.BAD_TIME, f"no such time: {error}") from None
@@ -111,9 +112,12 @@ def _offset(zone: str) -> timedelta:
     raise Unreadable(Reason.BAD_TIME, "an offset as Z, +0100 or +01:00 was expected")
 
 
+_utc = clock("")
+
+
 def instant(text: str) -> int | None:
     """Epoch milliseconds of an RFC 3339 time as shippers write it, or None where it is none."""
     try:
-        return clock("")(text)[0]
+        return _utc(text)[0]
     except Unreadable:
         return None

@@ -6,8 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from pipeline.batch import Fact, Filtered, Ingested, Reading, Record, Rejected, Source, State, Stream
+from pipeline.batch import (
+    Fact,
+    Filtered,
+    Ingested,
+    Line,
+    Reading,
+    Record,
+    Rejected,
+    Source,
+    State,
+    Stream,
+)
 from pipeline.clocks import clock
+from pipeline.errors import Reason
 from pipeline.stages.enrich import Describe, address, describe, enrich
 from pipeline.stages.frame import Router, frame
 from pipeline.stages.identify import event_id
@@ -16,6 +28,7 @@ from pipeline.stages.redact import Redactor
 from pipeline.stages.reject import reject
 from pipeline.stages.route import route
 from pipeline.stages.unwrap import unwrap
+from schemas.types import Event
 
 MAX_RECORD_BYTES = 1024 * 1024
 
@@ -67,15 +80,15 @@ def ingest(
     out.account.items = len(items)
     for line, outcome, name in items:
         if isinstance(outcome, Fact):
-            fact = outcome
-            enrich(fact, line, stream, plan.look)
-            fact.event.raw, blank = plan.redactor.redact(fact, line.raw)
-            fact.event.id = event_id(fact, line, stream, blank)
-            project(fact, plan.sources[name].product, line.logged)
-            out.events.append(fact.event)
-        elif isinstance(outcome, Filtered):
+            try:
+                out.events.append(_complete(plan, stream, line, outcome, plan.sources[name]))
+                continue
+            except Exception as error:
+                detail = f"{type(error).__name__} behind the source: report it"
+                outcome = Rejected(Reason.FAULT, detail)
+        if isinstance(outcome, Filtered):
             out.account.count_filtered(outcome.rule)
-        elif isinstance(outcome, Rejected):
+        else:
             source = plan.sources.get(name) or plan.sources.get(stream.source)
             letter = reject(line, outcome, source, reading, plan.max_record_bytes)
             out.dead_letters.append(letter)
@@ -83,3 +96,13 @@ def ingest(
             reasons[letter.reason] = reasons.get(letter.reason, 0) + 1
     out.account.events = len(out.events)
     return out
+
+
+def _complete(plan: Plan, stream: Stream, line: Line, fact: Fact, source: Source) -> Event:
+    """What the stages add to a source's fact, in their order."""
+    event = fact.event
+    enrich(fact, line, stream, plan.look)
+    event.raw, blank = plan.redactor.redact(fact, line.raw)
+    event.id = event_id(fact, line, stream, blank)
+    project(fact, source.product, line.logged)
+    return event

@@ -3,7 +3,7 @@
 ===========  =====================================================================  ==============
 layout       pattern                                                                seen in
 ===========  =====================================================================  ==============
-``default``  ``[%d] %p %m (%c)%n``                                                  Apache Kafka
+``default``  ``[%d] %p %m (%c)%n``; also ``%-5p``, ``(%c:%L)``                       Apache Kafka
 ``strimzi``  ``%d %p %m (%c) [%t]%n``                                               Strimzi
 ``trailing`` ``[%p] %d [%t] %c %M - %m%n``                                          Confluent
 ===========  =====================================================================  ==============
@@ -18,8 +18,11 @@ import re
 from typing import NamedTuple
 
 LEVELS = frozenset(("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"))
-_LOGGER = re.compile(r"[A-Za-z_$][\w$.-]{0,199}")
+_LOGGER = re.compile(r"([A-Za-z_$][\w$.-]{0,199})(?::\d{1,6})?")
 _LONGEST_STAMP = 40
+_MOST_KNOWN = 1024
+_known: dict[str, str] = {}
+"""Names that were found to be loggers', as written: a log holds few and repeats them."""
 
 
 class Head(NamedTuple):
@@ -43,24 +46,29 @@ def split(text: str) -> Head | None:
     return None
 
 
+def _is_year(text: str) -> bool:
+    return text.isdecimal() and text.isascii()
+
+
 def _bracketed(text: str) -> Head | None:
-    end = text.find("]", 5, _LONGEST_STAMP + 2)
+    end = text.find("] ", 5, _LONGEST_STAMP + 3)
     if end < 0:
         return None
-    inside = text[1:end]
-    if inside in LEVELS:
-        return _trailing(text, inside, end)
-    if inside[4:5] != "-" or not inside[:4].isdecimal():
+    stamp = text[1:end]
+    if stamp[4:5] != "-":
+        level = stamp.strip()
+        return _trailing(text, level, end) if level in LEVELS else None
+    if not _is_year(stamp[:4]):
         return None
     space = text.find(" ", end + 2, end + 8)
     level = text[end + 2 : space]
-    if level not in LEVELS or text[end + 1] != " ":
+    if level not in LEVELS:
         return None
-    return _with_logger("default", inside, level, text, space + 1, len(text))
+    return _with_logger("default", stamp, level, text, space + 1, len(text))
 
 
 def _strimzi(text: str) -> Head | None:
-    if text[4:5] != "-" or not text[:4].isdecimal():
+    if text[4:5] != "-" or not _is_year(text[:4]):
         return None
     space = text.find(" ", 18, _LONGEST_STAMP) if text[10:11] in (" ", "T") else -1
     if space < 0:
@@ -74,13 +82,16 @@ def _strimzi(text: str) -> Head | None:
     if text.endswith("]"):
         thread = text.rfind(") [")
         if thread < 0:
-            return Head("strimzi", stamp, level, "", text[after + 1 :], False)
+            return Head("strimzi", stamp, level, "", text[after + 1 :].lstrip(" "), False)
         stop = thread + 1
     return _with_logger("strimzi", stamp, level, text, after + 1, stop)
 
 
 def _with_logger(layout: str, stamp: str, level: str, text: str, start: int, stop: int) -> Head:
     logger, place = logger_at_end(text, start, stop)
+    if place > start and text[start] == " ":
+        # `%-5p` fills up the shorter levels.
+        start += 1
     if not logger:
         return Head(layout, stamp, level, "", text[start:], False)
     return Head(layout, stamp, level, logger, text[start:place], True)
@@ -94,9 +105,23 @@ def logger_at_end(text: str, start: int, stop: int) -> tuple[str, int]:
     if text[stop - 1 : stop] != ")":
         return "", stop
     place = text.rfind(" (", start, stop)
-    if place < 0 or not _LOGGER.fullmatch(text, place + 2, stop - 1):
+    if place < 0:
         return "", stop
-    return text[place + 2 : stop - 1], place
+    logger = _logger(text[place + 2 : stop - 1])
+    return logger, place if logger else stop
+
+
+def _logger(written: str) -> str:
+    """The logger's name without its line number, or empty where it is none."""
+    name = _known.get(written)
+    if name is None:
+        found = _LOGGER.fullmatch(written)
+        if not found:
+            return ""
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        name = _known[written] = found[1]
+    return name
 
 
 def without_level(text: str) -> str:
@@ -113,9 +138,9 @@ def _trailing(text: str, level: str, end: int) -> Head | None:
     space = text.find(" ", thread + 2) if thread > 0 else -1
     if space < 0:
         return None
-    logger = text[thread + 2 : space]
+    logger = _logger(text[thread + 2 : space])
     dash = text.find(" - ", space, space + 200)
-    if dash < 0 or not _LOGGER.fullmatch(logger):
+    if dash < 0 or not logger:
         return None
     return Head("trailing", stamp, level, logger, text[dash + 3 :], True)
 

@@ -5,21 +5,22 @@ Event: 3002 Authentication, Logon, one a line.
 ::
 
     [SocketServer …] Failed authentication with /192.0.2.7 (reason)
-    [SocketServer …] Failed re-authentication with /192.0.2.7 (channelId=local:port-remote:port-n) (reason)
+    [SocketServer …] Failed re-authentication with /192.0.2.7 (channelId=…) (reason)
     [SocketServer …] Failed authentication with /192.0.2.7 (channelId=…, userId=name) (reason)
     [SocketServer …] Successfully authenticated with /192.0.2.7
 
-The channelId is there since 3.2 (KAFKA-13539); Confluent's builds add a userId, which is what the
-client claimed to be, not who it is. Apache Kafka names no user at all. A client library of the
-same process writes the same words behind another prefix (``[Producer clientId=…]``,
-``[NodeToControllerChannelManager …]``): its failures are not logins at this broker. The reason
-may quote a client's text. Source of the format: ``org.apache.kafka.common.network.Selector``.
+The channelId (``local:port-remote:port-n``) is there since 3.2 (KAFKA-13539); Confluent's builds
+add a userId: what the client claimed to be, not who it is. Apache Kafka names no user at all. A
+client library of the same process writes the same words behind another prefix
+(``[Producer clientId=…]``, ``[NodeToControllerChannelManager …]``): not logins at this broker. A
+reason may quote the client (``Unsupported SASL mechanism …``), so it names a user only where the
+broker's own words begin it. Source of the format: ``org.apache.kafka.common.network.Selector``.
 """
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline.batch import Fact, Filtered, Line, Outcome, Reading, Source, each, moment
 from pipeline.errors import Reason, Unreadable
@@ -35,31 +36,30 @@ _PHRASES = {
 }
 _BROKER = "[SocketServer"
 _LONGEST_PREFIX = 400
-_CHANNEL = re.compile(r"\[?([0-9A-Fa-f.:%\w]+?)\]?:(\d{1,5})-\[?([0-9A-Fa-f.:%\w]+?)\]?:(\d{1,5})(-\d+)*")
 _LONGEST_CHANNEL = 300
-_MECHANISM = re.compile(r"SASL mechanism ([A-Z0-9_-]{1,40})")
-_MOST_NAME = 1024
+_MECHANISM = re.compile(r"SASL mechanism (PLAIN|SCRAM-SHA-256|SCRAM-SHA-512|GSSAPI|OAUTHBEARER)\b")
+_GROUPS = ("(channelId=", "(userId=")
 
 
 class Login(NamedTuple):
-    """What a message states. ``user`` is what the client claims to be, or empty."""
+    """What a message states. ``user`` is what the client claims to be, or empty.
+    ``ambiguous``: brackets leave it open where that name ends.
+    """
 
     success: bool
     again: bool
     host: str
-    channel: str
-    user: str
-    reason: str
+    channel: str = ""
+    user: str = ""
+    reason: str = ""
+    ambiguous: bool = False
 
 
 def _phrase(message: str) -> tuple[str, str, str] | None:
     """Prefix, phrase and the rest, or None where it is no such message."""
     start = 0
     if message.startswith("["):
-        close = message.find("] ", 0, _LONGEST_PREFIX)
-        if close < 0:
-            return None
-        start = close + 2
+        start = message.find("] ", 0, _LONGEST_PREFIX) + 2
     for phrase in _PHRASES:
         if message.startswith(phrase, start):
             return message[:start], phrase, message[start + len(phrase) :]
@@ -78,47 +78,45 @@ def parse(message: str, complete: bool = True) -> Login | Filtered:
     prefix, phrase, rest = parts
     success, again = _PHRASES[phrase]
     peer, _, details = rest.partition(" ")
-    host = peer.rpartition("/")[2]
     if not prefix.startswith(_BROKER) and (prefix or not peer.startswith("/")):
         return Filtered("kafka_authentication:client_side")
+    host = peer.rpartition("/")[2]
     if not host or "/" not in peer:
         raise Unreadable(Reason.UNKNOWN_LAYOUT, "an address as /192.0.2.7 was expected")
+    in_channel = details.startswith("(channelId=") and not re.search(r"\)|, userId=", details)
+    if not complete and (success or in_channel or not details.startswith("(")):
+        raise Unreadable(Reason.TORN, "cut where no client's text stands")
     if not complete:
-        channel, user, _ = _details(details)
-        return Login(success, again, host, channel, user, "")
-    if success:
-        if details:
-            raise Unreadable(Reason.UNKNOWN_LAYOUT, "text behind the address of a successful login")
-        return Login(success, again, host, "", "", "")
+        return Login(success, again, host, _details(details)[0])
+    if success and not details:
+        return Login(success, again, host)
+    if success and details.startswith(_GROUPS):
+        details += " ()"
+    elif success:
+        raise Unreadable(Reason.UNKNOWN_LAYOUT, "text behind the address of a successful login")
     if not (details.startswith("(") and details.endswith(")")):
         raise Unreadable(Reason.TORN, "the reason in brackets is missing at its end")
-    return Login(success, again, host, *_details(details[:-1]))
+    channel, user, reason, ambiguous = _details(details[:-1])
+    if not user and reason.startswith("Authentication failed"):
+        user = reason.partition("userId=")[2]
+    return Login(success, again, host, channel, user, reason, ambiguous)
 
 
-def _details(text: str) -> tuple[str, str, str]:
-    """channelId, userId and reason out of ``(channelId=…, userId=…) (reason``."""
-    channel = user = ""
-    while text.startswith(("(channelId=", "(userId=", "(user=")):
-        inside, between, rest = text[1:].partition(") (")
-        if not between:
-            break
-        for part in inside.split(", "):
-            name, _, value = part.partition("=")
-            if name == "channelId":
-                channel = value[:_LONGEST_CHANNEL]
-            elif name in ("userId", "user"):
-                user = value[:_MOST_NAME]
-        text = "(" + rest
-    reason = text.removeprefix("(")
-    if not user:
-        user = _user_in_reason(reason)
-    return channel, user, reason
+def _details(text: str) -> tuple[str, str, str, bool]:
+    """Channel, user, reason, and whether they can be read in more ways than one.
 
-
-def _user_in_reason(reason: str) -> str:
-    """The name in ``…, userId=name`` or ``… userId name`` at a reason's end."""
-    _, found, name = reason.rpartition("userId=")
-    return name.strip(" ,.)")[:_MOST_NAME] if found else ""
+    A user's name is the client's text and may hold brackets: it ends at the last that fits.
+    """
+    channel = ""
+    if text.startswith("(channelId="):
+        end = min(p for p in (text.find(")", 11), text.find(", userId=", 11), len(text)) if p >= 0)
+        channel = text[11:end][:_LONGEST_CHANNEL]
+        text = text[end:].removeprefix(")").removeprefix(" ")
+        text = "(" + text[2:] if text.startswith(", userId=") else text
+    if text.startswith("(userId="):
+        user, between, reason = text[8:].rpartition(") (")
+        return channel, user, reason if between else "", ") (" in user
+    return channel, "", text.removeprefix("("), False
 
 
 def _read(line: Line, reading: Reading) -> Outcome:
@@ -126,76 +124,59 @@ def _read(line: Line, reading: Reading) -> Outcome:
     if isinstance(said, Filtered):
         return said
     at, precision, spots = moment(line, reading)
-    event = Event(at, AUTHENTICATION, 1, "success" if said.success else "failure", SOURCE.name)
-    event.time_precision = precision
-    event.address = reading.address(said.host)
+    outcome = "success" if said.success else "failure"
+    event = Event(at, AUTHENTICATION, 1, outcome, SOURCE.name, address=reading.address(said.host))
+    event.time_precision, event.suspect = precision, line.suspect or said.ambiguous
     event.operation = "RE_AUTHENTICATE" if said.again else "AUTHENTICATE"
-    event.forgery, event.suspect = line.forgery, line.suspect
-    if "\n" in line.message:
-        event.forgery = Forgery.LINE_BREAK.value
+    event.forgery = line.forgery
+    if said.ambiguous:
+        event.forgery = event.forgery or Forgery.IMITATION.value
+        spots = (*spots, BlindSpot.AMBIGUOUS_PRINCIPAL.value)
+    elif "\n" in line.message:
+        event.forgery = event.forgery or Forgery.LINE_BREAK.value
     if said.user:
         event.actor = said.user if said.user.startswith("User:") else f"User:{said.user}"
-    else:
-        spots = (*spots, BlindSpot.NO_PRINCIPAL.value)
-    event.blind_spots = spots
+    event.blind_spots = spots if said.user else (*spots, BlindSpot.NO_PRINCIPAL.value)
     event.message = (
-        f"{'Successful' if said.success else 'Failed'} "
-        f"{'re-authentication' if said.again else 'authentication'} from {said.host}"
-        + (f": {said.reason}" if said.reason else "")
+        f"{'Successful' if said.success else 'Failed'} {'re-' * said.again}authentication"
     )
-    return Fact(
-        event,
-        stamp=line.stamp,
-        document=_document(said, event, reading),
-        extension=_extension(said),
-    )
+    event.message += f" from {said.host}" + (f": {said.reason}" if said.reason else "")
+    extension: dict[str, Any] = {"channel": said.channel} if said.channel else {}
+    if said.user:
+        extension["claimed"] = True
+    return Fact(event, line.stamp, document=_document(said, event, reading), extension=extension)
 
 
-def _document(said: Login, event: Event, reading: Reading) -> dict[str, object]:
-    document: dict[str, object] = {"service": {"name": "kafka"}}
+def _document(said: Login, event: Event, reading: Reading) -> dict[str, Any]:
+    document: dict[str, Any] = {"service": {"name": "kafka"}}
     if said.reason:
         document["status_detail"] = said.reason
     mechanism = _MECHANISM.search(said.reason[:400])
     if mechanism:
         document["auth_protocol_id"] = 99
         document["auth_protocol"] = f"SASL/{mechanism[1]}"
-    ends = _CHANNEL.fullmatch(said.channel)
-    source: dict[str, object] = {"ip": event.address} if event.address else {"name": said.host}
-    if ends:
-        local = reading.address(ends[1])
-        if local and int(ends[2]) < 65536:
-            document["dst_endpoint"] = {"ip": local, "port": int(ends[2])}
-        if int(ends[4]) < 65536 and reading.address(ends[3]) == event.address:
-            source["port"] = int(ends[4])
-    document["src_endpoint"] = source
+    local, remote = (_endpoint(part, reading) for part in [*said.channel.split("-"), ""][:2])
+    if local:
+        document["dst_endpoint"] = local
+    document["src_endpoint"] = {"ip": event.address} if event.address else {"name": said.host}
+    if event.address and remote.get("ip") == event.address:
+        document["src_endpoint"] = remote
     return document
 
 
-def _extension(said: Login) -> dict[str, object]:
-    extension: dict[str, object] = {}
-    if said.channel:
-        extension["channel"] = said.channel
-    if said.user:
-        extension["claimed"] = True
-    return extension
-
-
-def _recognise(text: str) -> bool:
-    return _phrase(text[: _LONGEST_PREFIX + 60]) is not None
+def _endpoint(text: str, reading: Reading) -> dict[str, Any]:
+    host, _, port = text.rpartition(":")
+    ip = reading.address(host.strip("[]"))
+    a_port = port.isascii() and port.isdecimal() and len(port) < 6 and int(port) < 65536
+    return {"ip": ip, "port": int(port)} if ip and a_port else {}
 
 
 def _whole(message: str) -> bool:
     parts = _phrase(message)
-    if parts is None:
+    if parts is None or _PHRASES[parts[1]][0]:
         return True
     details = parts[2].partition(" ")[2]
-    if _PHRASES[parts[1]][0]:
-        return not details
     return details.startswith("(") and details.endswith(")")
-
-
-def _one_line(message: str) -> bool:
-    return _phrase(message) is not None
 
 
 SOURCE = Source(
@@ -205,14 +186,14 @@ SOURCE = Source(
     product={"name": "Apache Kafka", "vendor_name": "Apache Software Foundation"},
     read=each(_read),
     loggers=(_SELECTOR,),
-    recognise=_recognise,
+    recognise=lambda text: _phrase(text[: _LONGEST_PREFIX + 60]) is not None,
     whole=_whole,
-    one_line=_one_line,
-    shapes=("failed", "failed_channel", "failed_user", "re_authentication", "successful")
-    + ("ipv6", "client_side", "bare"),
+    one_line=lambda message: _phrase(message) is not None,
+    shapes=("failed", "failed_channel", "failed_user", "re_authentication", "successful",
+            "ipv6", "client_side", "bare", "broken", "unreadable"),
     blind_spots=(
         "Apache Kafka names no user in a failed login: count by address, never by user.",
         "Successful logins are written at DEBUG only, and never name the principal.",
         "Behind a load balancer or NAT the address is the balancer's.",
     ),
-)
+)  # fmt: skip

@@ -7,7 +7,6 @@ Everything here comes from the configuration and the record. What matches no pat
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,10 +17,14 @@ from schemas.vocabulary import AUTHORIZE_SESSION, AccessPath, ActorKind
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 CONTROL_OPERATIONS = frozenset(
-    ("CREATE", "DELETE", "ALTER", "ALTER_CONFIGS", "CLUSTER_ACTION")
-    + ("CREATE_TOKENS", "DESCRIBE_TOKENS")
-)
+    (
+        "CREATE", "DELETE", "ALTER", "ALTER_CONFIGS", "CLUSTER_ACTION", "CREATE_TOKENS",
+        "DESCRIBE_TOKENS", "ALTER_ACCESS", "CONFIGURE", "PAUSE", "RESUME", "SCALE", "TERMINATE",
+    )
+)  # fmt: skip
 _CACHED = 65_536
+_LONGEST_CACHED = 256
+_LONGEST_ADDRESS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,39 +55,70 @@ class Actor:
     provider: str = ""
 
 
+_NOBODY = Actor()
 Describe = Callable[[str, str], Actor]
 
 
 def describe(principals: Sequence[Principal]) -> Describe:
-    """A function from (principal, address) to :class:`Actor`; the first match wins."""
-    compiled = [
-        (re.compile(".*".join(map(re.escape, p.pattern.split("*"))), re.DOTALL), p)
-        for p in principals
-    ]
+    """A function from (principal, address) to :class:`Actor`.
 
-    @lru_cache(maxsize=_CACHED)
+    The first entry whose pattern matches wins, but no pattern hides a provider: where it names
+    none, an entry of a provider whose network holds the address comes before it.
+    """
+
+    def find(principal: str, address: str) -> Actor:
+        named = next((p for p in principals if _matches(p.pattern, principal)), None)
+        if named is None or not named.provider:
+            at = ipaddress.ip_address(address) if address else None
+            from_there = [p for p in principals if at and any(at in n for n in p.networks)]
+            named = next(
+                (p for p in from_there if p.provider), named or next(iter(from_there), None)
+            )
+        return Actor(named.kind, named.owner, named.provider) if named else _NOBODY
+
+    cached = lru_cache(maxsize=_CACHED)(find)
+
     def look(principal: str, address: str) -> Actor:
-        if principal:
-            for pattern, entry in compiled:
-                if entry.pattern and pattern.fullmatch(principal):
-                    return Actor(entry.kind, entry.owner, entry.provider)
-        if address:
-            at = ipaddress.ip_address(address)
-            for _, entry in compiled:
-                if any(at in network for network in entry.networks):
-                    return Actor(entry.kind, entry.owner, entry.provider)
-        return Actor()
+        if not principals:
+            return _NOBODY
+        return (cached if len(principal) <= _LONGEST_CACHED else find)(principal, address)
 
     return look
 
 
-@lru_cache(maxsize=_CACHED)
+def _matches(pattern: str, principal: str) -> bool:
+    """Whether a pattern with ``*`` for any run of characters fits all of it. Linear time: the
+    principal may be a client's text."""
+    first, *rest = pattern.split("*")
+    if not pattern or not principal or not rest:
+        return bool(pattern) and pattern == principal
+    last = rest.pop()
+    place, stop = len(first), len(principal) - len(last)
+    if place > stop or not principal.startswith(first) or not principal.endswith(last):
+        return False
+    for part in rest:
+        found = principal.find(part, place, stop)
+        if found < 0:
+            return False
+        place = found + len(part)
+    return True
+
+
 def address(text: str) -> str:
-    """The address in its shortest form, or empty where the text is none."""
+    """The address in its shortest form, or empty where the text is none.
+
+    IPv4 inside IPv6 is IPv4, and a zone index, which means nothing elsewhere, is left out.
+    """
+    return _shortest(text) if len(text) <= _LONGEST_ADDRESS else ""
+
+
+@lru_cache(maxsize=_CACHED)
+def _shortest(text: str) -> str:
     try:
-        return str(ipaddress.ip_address(text))
+        at = ipaddress.ip_address(text.partition("%")[0] if ":" in text else text)
     except ValueError:
         return ""
+    return str(getattr(at, "ipv4_mapped", None) or at)
 
 
 def enrich(fact: Fact, line: Line, stream: Stream, look: Describe) -> None:

@@ -19,7 +19,7 @@ whether a further line continues the last one, bytes still suspect.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline import layouts
@@ -32,6 +32,9 @@ SUSPECT_BYTES = 32 * 1024
 """Kafka limits a client's string to 32,767 bytes: what one injects ends within this."""
 MOST_FILES = 512
 """Files of one carrier whose state is kept; the one longest unseen is given up first."""
+MOST_LOGGERS = 1024
+"""Loggers whose route is kept: a client's text can look like one."""
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 UNREAD_LOGGERS = ("kafka.request.logger", "org.apache.kafka.controller.")
 """Loggers that state audit facts which this release has no source for: named, never silent."""
 
@@ -44,14 +47,21 @@ class Router:
 
     sources: Mapping[str, Source]
     only: str = "auto"
+    _routes: dict[str, str | Filtered] = field(default_factory=dict)
 
     def by_logger(self, logger: str) -> str | Filtered:
         """The name of the logger's source, or the rule that filters it."""
+        route = self._routes.get(logger)
+        if route is None:
+            route = self._find(logger)
+            if len(self._routes) < MOST_LOGGERS:
+                self._routes[logger] = route
+        return route
+
+    def _find(self, logger: str) -> str | Filtered:
         for source in self.sources.values():
-            if logger in source.loggers:
-                if self.only in ("auto", source.name):
-                    return source.name
-                return Filtered(f"logger:{logger}")
+            if logger in source.loggers and self.only in ("auto", source.name):
+                return source.name
         if self.only == "auto" and logger.startswith(UNREAD_LOGGERS):
             return Filtered(f"unread:{logger}")
         return Filtered(f"logger:{logger}")
@@ -65,6 +75,26 @@ class Router:
                 return source.name
         return ""
 
+    def by_head(self, head: layouts.Head) -> tuple[str | Filtered, bool]:
+        """Where an ended line goes, and whether its message ends as such messages do.
+
+        One in a source's words under a foreign logger was broken, and ended by a client; not where
+        the logger stands before the message.
+        """
+        logger, message = head.logger, head.message
+        route = self.by_logger(logger)
+        if isinstance(route, str):
+            recognise = self.sources[route].recognise
+            if recognise is not None and recognise(message):
+                return route, self.whole(route, message)
+        owner = "" if head.layout == "trailing" else self.by_text(message)
+        loggers = self.sources[owner].loggers if owner and owner != route else ()
+        if not loggers:
+            return route, isinstance(route, Filtered) or self.whole(route, message)
+        # `%c{1}` writes the last part of a logger's name alone.
+        ours = any(name.endswith("." + logger) for name in loggers)
+        return owner, ours and self.whole(owner, message)
+
     def whole(self, source: str, message: str) -> bool:
         """Whether a message ends as its source's messages end."""
         ends = self.sources[source].whole
@@ -74,48 +104,66 @@ class Router:
         """Whether a message of this route never has a second line."""
         if isinstance(route, Filtered):
             return route.rule.endswith(":kafka.request.logger")
-        return self.sources[route].one_line(message)
+        return bool(route) and self.sources[route].one_line(message)
 
 
 def frame(lines: Unwrapped, state: State, router: Router, final: bool) -> Framed:
     """Logical lines in order, each with its source's name or why it has none.
 
-    ``state["files"]`` is read and changed. ``final``: nothing follows.
+    ``state["files"]`` is read and changed: from the file longest unseen to the one seen last.
+    ``final``: nothing follows.
     """
     out: Framed = []
-    files: dict[str, dict[str, Any]] = state.setdefault("files", {})
-    known: dict[tuple[str, str] | None, _File] = {}
+    kept: dict[str, dict[str, Any]] = state.setdefault("files", {})
+    live: dict[str, _File] = {}
+    file: _File | None = None
+    name: tuple[str, str] | None = None
     for line, refused in lines:
-        name = (line.origin.host, line.origin.file) if line.origin else None
-        file = known.get(name)
-        if file is None:
-            key = "\0".join(name) if name else ""
-            file = known[name] = _File(router, out, files.pop(key, {}), key)
+        origin = line.origin
+        here = (origin.host, origin.file) if origin is not None else None
+        if file is None or here != name:
+            name = here
+            file = _switch("\0".join(here) if here else "", kept, live, router, out)
         if refused is None:
             file.take(line)
         else:
             file.refuse(line, refused)
     if final:
-        for key, kept in files.items():
-            if kept.get("open"):
-                known[None if not key else (key, "")] = _File(router, out, kept, key)
-        for file in known.values():
+        for key, snapshot in kept.items():
+            if snapshot["open"] is not None:
+                ended = _File(router, out, snapshot)
+                ended.end()
+                kept[key] = ended.snapshot()
+        for file in live.values():
             file.end()
-    for file in known.values():
-        files[file.key] = file.snapshot()
-    while len(files) > MOST_FILES:
-        oldest = next(iter(files))
-        _File(router, out, files.pop(oldest), oldest).end()
+    for key, file in live.items():
+        kept[key] = file.snapshot()
     return out
+
+
+def _switch(
+    key: str, kept: dict[str, dict[str, Any]], live: dict[str, _File], router: Router, out: Framed
+) -> _File:
+    """The file of this key, now the one seen last. Whoever is too many is given up at once, so
+    that no split into batches can tell."""
+    file = live.pop(key, None) or _File(router, out, kept.pop(key, {}))
+    live[key] = file
+    if len(live) + len(kept) > MOST_FILES:
+        if kept:
+            oldest = _File(router, out, kept.pop(next(iter(kept))))
+        else:
+            oldest = live.pop(next(iter(live)))
+        oldest.end()
+    return file
 
 
 class _File:
     """The state machine over one file's lines."""
 
-    __slots__ = ("continues", "dated", "ended", "key", "open", "out", "router", "suspect")
+    __slots__ = ("continues", "dated", "ended", "open", "out", "router", "suspect")
 
-    def __init__(self, router: Router, out: Framed, kept: dict[str, Any], key: str) -> None:
-        self.router, self.out, self.key = router, out, key
+    def __init__(self, router: Router, out: Framed, kept: dict[str, Any]) -> None:
+        self.router, self.out = router, out
         self.dated: bool = kept.get("dated", False)
         self.ended: bool = kept.get("ended", False)
         self.continues: bool = kept.get("continues", False)
@@ -138,24 +186,28 @@ class _File:
         else:
             if self.open is not None:
                 self._give_up(head)
-            self.dated = True
-            self.ended = self.ended or (head.ended and head.layout != "trailing")
             self._dated(line, head)
         if self.suspect > 0:
-            self.suspect -= len(line.raw) + 1
+            self._spend(len(line.raw), line.raw)
+
+    def _spend(self, length: int, raw: bytes) -> None:
+        """Bytes of the log to bytes a client sent: what was not UTF-8 is written as U+FFFD."""
+        self.suspect -= length + 1 - 2 * raw.count(_REPLACEMENT)
 
     def _dated(self, line: Line, head: layouts.Head) -> None:
-        line.stamp, line.level, line.message = head.stamp, head.level, head.message
-        line.logger = head.logger
+        layout, line.stamp, line.level, line.logger, line.message, ended = head
         line.suspect = self.suspect > 0
-        if not head.ended:
-            self.open = line, self.router.by_text(head.message)
+        self.dated = True
+        if not ended:
+            self.open = line, self.router.by_text(line.message)
             return
-        route = self.router.by_logger(head.logger)
-        if isinstance(route, str) and not self.router.whole(route, head.message):
+        if layout != "trailing":
+            self.ended = True
+        route, whole = self.router.by_head(head)
+        if isinstance(route, str) and not whole:
             self.open = line, route
             return
-        self.continues = not self.router.one_line(route, head.message)
+        self.continues = not self.router.one_line(route, line.message)
         self.out.append((line, route))
 
     def _undated(self, line: Line) -> None:
@@ -165,54 +217,55 @@ class _File:
         if self.open is not None:
             self._give_up(None)
         line.suspect = self.suspect > 0
-        if not self.dated:
-            self._bare(line)
-        elif not line.text:
+        if not line.text:
             self.out.append((line, Filtered("blank")))
-        elif self.continues:
-            return
-        else:
+        elif not self.dated:
+            self._bare(line)
+        elif not self.continues:
             logger, _ = layouts.logger_at_end(line.text, 0, len(line.text))
-            if logger and not isinstance(self.router.by_logger(logger), Filtered):
+            if self.suspect <= 0 and isinstance(self.router.by_logger(logger), str):
                 self.suspect = SUSPECT_BYTES
             detail = "a line without a beginning, after one that has no second line"
             self.out.append((line, Rejected(Reason.ORPHAN, detail)))
 
     def _bare(self, line: Line) -> None:
-        """A line in a file whose lines have neither time nor logger."""
+        """A line in a file whose lines have no time."""
         text = layouts.without_level(line.text)
         logger, place = layouts.logger_at_end(text, 0, len(text))
-        route: str | Filtered = self.router.by_text(text)
-        if logger and route:
-            text = text[:place]
-            route = self.router.by_logger(logger)
-        line.logger, line.message = logger, text
-        if not line.text:
-            self.out.append((line, Filtered("blank")))
-        elif route:
-            self.out.append((line, route))
-        else:
+        route = self.router.by_logger(logger)
+        if isinstance(route, str):
+            text, line.logger, self.ended = text[:place], logger, True
+        elif source := self.router.by_text(text):
+            route = source
+        elif not logger or text is line.text:
             detail = "no layout and no source's wording; `auditstream sources` lists what is read"
             self.out.append((line, Rejected(Reason.UNKNOWN_LAYOUT, detail)))
+            return
+        line.message = text
+        if isinstance(route, str) and (
+            (self.ended and not line.logger) or not self.router.whole(route, text)
+        ):
+            self.open = line, route
+        else:
+            self.out.append((line, route))
 
     def _continue(self, line: Line) -> None:
         """A further line of an open one whose logger is not known yet."""
-        if self.open is None:
-            return
         logger, _ = layouts.logger_at_end(line.text, 0, len(line.text))
-        if logger:
-            opened = self.open[0]
-            self.open = None
-            opened.logger = logger
-            route = self.router.by_logger(logger)
-            if isinstance(route, Filtered) and not self.router.one_line(route, ""):
-                self.ended = self.continues = True
-                self.out.append((opened, route))
-            else:
-                self.suspect = SUSPECT_BYTES
-                detail = "a line break in a line whose logger writes none: a client's text"
-                self.out.append((opened, Rejected(Reason.TORN, detail)))
-                self.continues = False
+        if not logger or self.open is None:
+            return
+        opened = self.open[0]
+        self.open = None
+        opened.logger = logger
+        route = self.router.by_logger(logger)
+        self.continues = isinstance(route, Filtered) and not self.router.one_line(route, "")
+        if self.continues:
+            self.ended = True
+            self.out.append((opened, route))
+        else:
+            self.suspect = SUSPECT_BYTES
+            detail = "a line break in a line whose logger writes none: a client's text"
+            self.out.append((opened, Rejected(Reason.TORN, detail)))
 
     def _give_up(self, follower: layouts.Head | None) -> None:
         """The open line will never end: something else has begun."""
@@ -221,39 +274,49 @@ class _File:
         line, source = self.open
         self.open = None
         self.continues = False
+        self.suspect = SUSPECT_BYTES
         line.complete = False
         starts = follower is not None and layouts.starts_process(follower.message, follower.logger)
         endless = follower is not None and not follower.ended and not self.ended
-        self.suspect = SUSPECT_BYTES
-        if endless:
+        if endless and not (source and not self.router.whole(source, line.message)):
             detail = "a dated line without its logger's name at the end; see `broker-logging`"
-            self.out.append((line, Rejected(Reason.UNKNOWN_LAYOUT, detail)))
-            return
-        if starts or not source:
+            self.out.append((line, Rejected(Reason.UNKNOWN_LAYOUT, detail, source)))
+        elif starts or not source:
             detail = "the beginning of a line whose end was never written"
-            self.out.append((line, Rejected(Reason.TORN, detail)))
-            return
-        line.forgery = Forgery.BROKEN_HEAD.value
-        self.out.append((line, source))
+            self.out.append((line, Rejected(Reason.TORN, detail, source)))
+        else:
+            line.forgery = Forgery.BROKEN_HEAD.value
+            self.out.append((line, source))
 
     def refuse(self, line: Line, refused: Rejected) -> None:
         """A line that could not even be decoded. It still stands between its neighbours."""
         head = layouts.split(line.text)
-        if self.open is not None:
+        source = ""
+        if self.open is not None and (head is not None or self.open[1]):
             self._give_up(head)
-        self.dated = self.dated or head is not None
-        self.continues = False
-        self.out.append((line, refused))
+        whole = True
+        if head is not None:
+            route: str | Filtered = self.router.by_text(head.message)
+            whole = False
+            if head.ended:
+                route, whole = self.router.by_head(head)
+            source = route if isinstance(route, str) else ""
+            self.dated = True
+            self.continues = not (source or self.router.one_line(route, head.message))
+        self.out.append((line, refused._replace(source=source)))
         if self.suspect > 0:
-            self.suspect -= max(line.record.length, len(line.raw)) + 1
+            self._spend(max(line.record.length, len(line.raw)), line.raw)
+        if source and not whole:
+            # Nobody can see where it ends: a client may have broken it.
+            self.suspect = SUSPECT_BYTES
 
     def end(self) -> None:
         """Nothing follows."""
         if self.open is not None:
-            line = self.open[0]
+            line, source = self.open
             self.open = None
             detail = "the beginning of a line whose end is not in the input"
-            self.out.append((line, Rejected(Reason.TORN, detail)))
+            self.out.append((line, Rejected(Reason.TORN, detail, source)))
 
 
 def _freeze(opened: tuple[Line, str] | None) -> list[Any] | None:
@@ -276,7 +339,7 @@ def _thaw(kept: list[Any] | None) -> tuple[Line, str] | None:
     line.origin, line.logged = Origin(*origin) if origin else None, logged
     head = layouts.split(line.text)
     if head is not None:
-        line.stamp, line.level, line.logger, line.message = (
-            head.stamp, head.level, head.logger, head.message,
-        )  # fmt: skip
+        _, line.stamp, line.level, line.logger, line.message, _ = head
+    else:
+        line.message = layouts.without_level(line.text)
     return line, source

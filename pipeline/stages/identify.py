@@ -9,6 +9,7 @@ number in both. The id sorts by time, and its time names the index it goes to.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2b
 
 from pipeline.batch import Fact, Line, Stream
@@ -16,13 +17,18 @@ from schemas.vocabulary import ID_RECIPE
 
 _LARGEST_TIME = 2**48 - 1
 _PERSON = b"auditstream" + bytes([ID_RECIPE])
+_EMPTY = blake2b(digest_size=10, person=_PERSON)
+_EIGHT, _FOUR = (8).to_bytes(8, "big"), (4).to_bytes(8, "big")
+
+
+def framed(parts: Iterable[bytes]) -> bytes:
+    """``parts`` in one, each with its length (8 bytes) before it."""
+    return b"".join([len(part).to_bytes(8, "big") + part for part in parts])
 
 
 def digest(size: int, parts: Iterable[bytes]) -> bytes:
     """``size`` bytes of BLAKE2b over ``parts``, each with its length (8 bytes) before it."""
-    return blake2b(
-        b"".join([len(p).to_bytes(8, "big") + p for p in parts]), digest_size=size, person=_PERSON
-    ).digest()
+    return blake2b(framed(parts), digest_size=size, person=_PERSON).digest()
 
 
 def timed(time_ms: int, hashed: bytes) -> bytes:
@@ -46,8 +52,17 @@ def event_id(fact: Fact, line: Line, stream: Stream, record: bytes) -> bytes:
         key = [event.source.encode(), *(part.encode() for part in fact.natural_key), number]
         return timed(event.time, digest(10, [b"natural", event.cluster.encode(), *key]))
     origin, offset = position(line, stream)
-    parts = [b"position", event.cluster.encode(), event.host.encode()]
-    return timed(event.time, digest(10, [*parts, origin, offset, record, number]))
+    hashed = _EMPTY.copy()
+    hashed.update(
+        _place(event.cluster, event.host, origin) + _EIGHT + offset
+        + len(record).to_bytes(8, "big") + record + _FOUR + number
+    )  # fmt: skip
+    return timed(event.time, hashed.digest())
+
+
+@lru_cache(maxsize=1024)
+def _place(cluster: str, host: str, origin: bytes) -> bytes:
+    return framed([b"position", cluster.encode(), host.encode(), origin])
 
 
 def dead_letter_id(line: Line, stream: Stream, source: str) -> bytes:

@@ -38,7 +38,7 @@ def reject(
         position=record.position,
         length=record.length if record.length >= 0 else len(whole),
         digest=record.digest or sha256(whole).hexdigest(),
-        head=clean[: HEAD_CHARACTERS].decode("utf-8", "backslashreplace"),
+        head=clean[:HEAD_CHARACTERS].decode("utf-8", "backslashreplace"),
         raw=clean if keep else b"",
     )
 
