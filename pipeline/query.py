@@ -15,6 +15,7 @@ from pipeline.errors import ArgumentError
 from schemas.vocabulary import CLASS_NAMES, Outcome
 
 _TOKEN = re.compile(r"[a-z0-9]+")
+_EPOCH_MS = re.compile(r"-?[0-9]{9,15}")
 _CLASSES = {name.lower().replace(" ", "_"): uid for uid, name in CLASS_NAMES.items()}
 
 
@@ -48,7 +49,7 @@ def instant(text: str) -> int:
     Raises:
         ArgumentError: it is none of these.
     """
-    if text.lstrip("-").isdecimal() and text.isascii() and len(text) > 8:
+    if _EPOCH_MS.fullmatch(text):
         return int(text)
     try:
         at = datetime.fromisoformat(text)
@@ -81,8 +82,9 @@ def event_class(text: str) -> int:
         ArgumentError: no class of that number or name.
     """
     wanted = text.strip().lower().replace(" ", "_").replace("-", "_")
-    if wanted.isdecimal() and int(wanted) in CLASS_NAMES:
-        return int(wanted)
+    numbers = {str(uid): uid for uid in CLASS_NAMES}
+    if wanted in numbers:
+        return numbers[wanted]
     if wanted in _CLASSES:
         return _CLASSES[wanted]
     raise ArgumentError(f"no class {text!r}; there is {', '.join(sorted(_CLASSES))}")
@@ -97,6 +99,13 @@ def outcome(text: str) -> str:
     if text.lower() in set(Outcome):
         return text.lower()
     raise ArgumentError(f"no outcome {text!r}; there is {', '.join(Outcome)}")
+
+
+def _said_in_utf8(value: str | None) -> None:
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError:
+        raise ArgumentError(f"{value!r} is not UTF-8: no name that was read is so") from None
 
 
 def make(
@@ -116,6 +125,8 @@ def make(
     Raises:
         ArgumentError: a value means nothing, or the times exclude each other.
     """
+    for value in (actor, resource, source, text):
+        _said_in_utf8(value)
     query = Query(
         instant(since) if since is not None else None,
         instant(until) if until is not None else None,

@@ -11,9 +11,11 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from io import TextIOWrapper
 from typing import NoReturn
 
 from pipeline.cli import about, doctor, run, show
+from pipeline.cli.present import clean
 from pipeline.errors import AuditstreamError
 
 _INTERRUPTED = 130
@@ -42,17 +44,35 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Names are anything, and not every terminal's encoding can say them.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         arguments = parser().parse_args(argv)
         status = int(arguments.run(arguments))
         sys.stdout.flush()
         return status
     except AuditstreamError as error:
-        print(f"auditstream: {error}", file=sys.stderr)
+        _complain(str(error))
         return error.exit_status
     except BrokenPipeError:
         # Whoever read our output has gone, as `head` does: nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        _complain(f"cannot read or write{where}: {error.strerror or error}")
+        _drop_output()
+        return 1
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def _complain(text: str) -> None:
+    for number, line in enumerate(text.split("\n")):
+        print(f"{'' if number else 'auditstream: '}{clean(line)}", file=sys.stderr)
+
+
+def _drop_output() -> None:
+    """What is still waiting to be written would fail once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

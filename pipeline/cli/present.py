@@ -17,6 +17,7 @@ Column = tuple[str, Callable[[Row], str], int]
 """Heading, cell, and the widest it may get (0: what is left of the line)."""
 
 _PAGE = 500
+_ANY = 0
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -63,11 +64,13 @@ def _widths(cells: Sequence[Sequence[str]], columns: Sequence[Column]) -> list[i
     open_ended = [i for i, (_, _, most) in enumerate(columns) if not most]
     left = terminal - sum(widths) - 2 * (len(widths) - 1) + sum(widths[i] for i in open_ended)
     for i in open_ended:
-        widths[i] = max(20, min(widths[i], left)) if sys.stdout.isatty() else widths[i]
+        widths[i] = max(20, min(widths[i], left)) if sys.stdout.isatty() else _ANY
     return widths
 
 
 def _fit(cell: str, width: int) -> str:
+    if width == _ANY:
+        return cell
     return cell.ljust(width) if len(cell) <= width else cell[: width - 1] + "…"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.cli.present import notice, table
+from pipeline.cli.present import clean, notice, table
 from pipeline.cli.show import finding_columns
 from pipeline.config import Config, Input, load
 from pipeline.errors import ArgumentError
@@ -65,6 +65,8 @@ def _inputs(given: list[str], config: Config) -> list[Input]:
             known = ", ".join(["auto", *sources()])
             raise ArgumentError(f"--input {text}: no source {name!r}; there is {known}")
         out.append(Input(source=name, path=path))
+    if sum(given.path == "-" for given in out) > 1:
+        raise ArgumentError("--input …=-: standard input can be read only once")
     return out
 
 
@@ -112,7 +114,7 @@ class _Progress:
             return
         self.shown = now
         rate = self.records / (now - self.began)
-        text = f"{self.records:,} records, {rate:,.0f}/s, now {carrier}"
+        text = f"{self.records:,} records, {rate:,.0f}/s, now {clean(carrier)}"
         print(f"\r{text:<100}" if self.terminal else text, end="" if self.terminal else "\n",
               file=sys.stderr, flush=True)  # fmt: skip
 
@@ -143,7 +145,9 @@ def _into(path: Path, config: Config, inputs: list[Input], arguments: argparse.N
         print(orjson.dumps(_as_json(summary)).decode())
     else:
         _as_text(summary, path, seconds)
-    return _INTERRUPTED if summary.stopped and not arguments.follow else 0
+    if summary.stopped and not arguments.follow:
+        return _INTERRUPTED
+    return 1 if summary.unusable else 0
 
 
 def _as_json(summary: Summary) -> dict[str, Any]:
@@ -160,12 +164,15 @@ def _as_json(summary: Summary) -> dict[str, Any]:
         "filtered_by_rule": account.filtered,
         "dead_letters_by_reason": account.dead_letters,
         "unrecognised_files": summary.unrecognised,
+        "unusable_inputs": summary.unusable,
         "unread": summary.unread,
         "store": summary.store,
     }
 
 
 def _notices(summary: Summary, path: Path) -> None:
+    for said in summary.unusable:
+        notice(said)
     for name in summary.unrecognised:
         notice(f"{name}: not recognised; nothing in it is of a kind this release reads")
     for name, loggers in summary.unread.items():
@@ -193,7 +200,7 @@ def _as_text(summary: Summary, path: Path, seconds: float) -> None:
     )
     held = summary.store
     print(
-        f"store     {path}: {held['events']:,} events, {held['findings']:,} findings, "
+        f"store     {clean(str(path))}: {held['events']:,} events, {held['findings']:,} findings, "
         f"{held['dead_letters']:,} dead letters"
     )
     if not held["findings"]:

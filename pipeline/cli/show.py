@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from pipeline.cli.present import Column, Row, as_csv, lines, table, when
+from pipeline.cli.present import Column, Row, as_csv, clean, lines, table, when
 from pipeline.config import load
 from pipeline.errors import ArgumentError
 from pipeline.query import Query, make
@@ -59,8 +60,8 @@ def _open(arguments: argparse.Namespace) -> tuple[SqliteReader, Query, int | Non
         resource=arguments.resource, ip=arguments.ip, source=arguments.source,
         class_=arguments.class_, outcome_=arguments.outcome, text=arguments.text,
     )  # fmt: skip
-    if arguments.limit is not None and arguments.limit < 1:
-        raise ArgumentError(f"--limit {arguments.limit}: at least 1")
+    if arguments.limit is not None and not 0 < arguments.limit < sys.maxsize:
+        raise ArgumentError(f"--limit {arguments.limit}: a number from 1 on")
     path = arguments.store or Path(load(arguments.config).store)
     return SqliteReader(path), query, arguments.limit
 
@@ -80,18 +81,21 @@ def _show(
 def _document(row: Row) -> bytes:
     if "ocsf" in row:
         return bytes(row["ocsf"])
-    return orjson.dumps(row, default=_text)
+    raw = row["raw"].decode("utf-8", "backslashreplace")
+    return orjson.dumps({**row, "id": row["id"].hex(), "raw": raw})
 
 
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+def _raw(row: Row) -> bytes:
+    raw = bytes(row["raw"])
+    # A terminal would obey what a client wrote into its name.
+    return clean(raw.decode("utf-8", "backslashreplace")).encode() if sys.stdout.isatty() else raw
 
 
 def _events(arguments: argparse.Namespace) -> int:
     reader, query, limit = _open(arguments)
     rows = islice(reader.events(query), limit)
     if arguments.raw:
-        lines(bytes(row["raw"]) for row in rows)
+        lines(_raw(row) for row in rows)
         return 0
     columns: list[Column] = [
         ("TIME", lambda r: when(r["time"]), 24),

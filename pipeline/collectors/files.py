@@ -1,58 +1,117 @@
-"""Files, plain or gzip, to records: in bounded memory, resumable, the same under any name.
-
-A file is known by its *origin*: the SHA-256 of its first complete line that holds a time, or of
-all of it where none does. A copied, renamed or compressed file is the same file; positions count
-bytes of the decompressed stream.
-"""
+"""Files, plain or gzip, to records: in bounded memory, resumable, positions decompressed."""
 
 from __future__ import annotations
 
+import glob
 import gzip
 import io
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import Protocol
 
 from pipeline.batch import Record
 from pipeline.errors import InputError
+from pipeline.sinks.sqlite_schema import APPLICATION_ID
 
 CHUNK_BYTES = 1024 * 1024
 CHECKED_BYTES = 4096
 """How much before a position must be as it was for reading to go on from there."""
 _HEAD_BYTES = 4096
 _GZIP = b"\x1f\x8b"
+_SQLITE = b"SQLite format 3\0"
+_APPLICATION_ID_AT = 68
 
 
-class Identity(NamedTuple):
-    """What a file is, whatever it is called.
+class Readable(Protocol):
+    """What records are read from: a file, a decompressed one, or a pipe."""
 
-    Attributes:
-        origin: 32 bytes.
-        recognised: some line is of a kind the asking source reads.
-        first: the line the origin was taken from, or empty: no line holds a time.
-    """
-
-    origin: bytes
-    recognised: bool
-    first: bytes
+    def read(self, size: int, /) -> bytes:
+        """At most ``size`` bytes; none at the end."""
+        ...
 
 
-def open_stream(path: Path) -> IO[bytes]:
-    """Open a file for reading, decompressed if it is gzip.
+class _Gzip(gzip.GzipFile):
+    """Gives out all that could be decompressed before it says why no more can be."""
+
+    _failed: Exception | None = None
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or size < 0:
+            return super().read(size)
+        if self._failed is not None:
+            raise self._failed
+        parts: list[bytes] = []
+        while size:
+            try:
+                data = self.read1(size)
+            except (EOFError, OSError, zlib.error) as error:
+                if not parts:
+                    raise
+                self._failed = error
+                break
+            if not data:
+                break
+            parts.append(data)
+            size -= len(data)
+        return b"".join(parts)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._failed = None
+        return super().seek(offset, whence)
+
+
+def shown(path: Path) -> str:
+    """The path as text that can be stored and sent; a name that is not UTF-8 is escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def unusable(path: Path | str, error: OSError) -> InputError:
+    """The error that says an input cannot be read, and why."""
+    return InputError(f"the input {path} cannot be read: {error.strerror or error}")
+
+
+def open_raw(path: Path) -> io.BufferedReader:
+    """Open a file for reading, as it lies there.
 
     Raises:
         InputError: it cannot be opened.
     """
     try:
-        file = path.open("rb")
-        compressed = file.read(2) == _GZIP
-        file.seek(0)
+        return path.open("rb")
     except OSError as error:
-        raise InputError(f"the input {path} cannot be read: {error.strerror}") from error
-    return gzip.GzipFile(fileobj=file) if compressed else file  # type: ignore[return-value]
+        raise unusable(path, error) from error
+
+
+def is_gzip(raw: io.BufferedReader) -> bool:
+    """Whether an open file begins as gzip does. Its position stays as it is."""
+    return os.pread(raw.fileno(), len(_GZIP), 0) == _GZIP
+
+
+def decompressed(raw: io.BufferedReader) -> io.BufferedIOBase:
+    """An open file from its beginning, decompressed if it is gzip whatever it is called."""
+    raw.seek(0)
+    return _Gzip(fileobj=raw) if is_gzip(raw) else raw
+
+
+def open_stream(path: Path) -> io.BufferedIOBase:
+    """Open a file for reading, decompressed if it is gzip.
+
+    Raises:
+        InputError: it cannot be opened or read.
+    """
+    raw = open_raw(path)
+    try:
+        stream = decompressed(raw)
+    except OSError as error:
+        raw.close()
+        raise unusable(path, error) from error
+    if isinstance(stream, _Gzip):
+        # Closed with it.
+        stream.myfileobj = raw  # type: ignore[assignment]
+    return stream
 
 
 class LineReader:
@@ -63,7 +122,7 @@ class LineReader:
         broken: why nothing more can be read, or empty.
     """
 
-    def __init__(self, file: IO[bytes], longest: int) -> None:
+    def __init__(self, file: Readable, longest: int) -> None:
         self._file = file
         self._longest = longest
         self._rest = b""
@@ -86,34 +145,38 @@ class LineReader:
         held = self._recent[: len(self._recent) - back]
         return sha256(held[-CHECKED_BYTES:]).digest()
 
-    def resume(self, position: int, digest: bytes) -> bool:
-        """Go on at ``position`` if what stands before it has this digest; whether it did."""
+    def resume(self, position: int, digest: bytes) -> bool | None:
+        """Go on at ``position`` if what stands before it has this digest.
+
+        Returns whether it did; None where the file is shorter. It is then at its beginning.
+        """
+        wanted = min(position, CHECKED_BYTES)
         try:
-            self._file.seek(max(0, position - CHECKED_BYTES))
-            before = self._file.read(min(position, CHECKED_BYTES))
+            self._file.seek(position - wanted)  # type: ignore[attr-defined]
+            before = self._file.read(wanted)
         except (OSError, EOFError, zlib.error):
             before = b""
-        if len(before) == min(position, CHECKED_BYTES) and sha256(before).digest() == digest:
+        if len(before) == wanted and sha256(before).digest() == digest:
             self._before, self.position = before, position
             return True
-        self._file.seek(0)
-        return False
+        self._file.seek(0)  # type: ignore[attr-defined]
+        return False if len(before) == wanted else None
 
-    def read(self) -> list[Record]:
-        """The next complete lines, about a megabyte; empty where there is none (yet)."""
+    def read(self, size: int = CHUNK_BYTES) -> list[Record]:
+        """The next complete lines, about ``size`` bytes; empty where there is none (yet)."""
         records: list[Record] = []
         while not records:
-            data = self._more()
+            data = self._more(size)
             if not data:
                 break
             self._split(data, records)
         return records
 
-    def _more(self) -> bytes:
+    def _more(self, size: int) -> bytes:
         if self.broken:
             return b""
         try:
-            return self._file.read(CHUNK_BYTES)
+            return self._file.read(size)
         except EOFError:
             self.broken = "the gzip file ends in the middle"
         except (zlib.error, gzip.BadGzipFile) as error:
@@ -131,9 +194,7 @@ class LineReader:
             self._skip(data[:end])
             records.append(self._oversized())
             data = data[end + 1 :]
-            lines = data.split(b"\n")
-        else:
-            lines = (self._rest + data).split(b"\n") if self._rest else data.split(b"\n")
+        lines = (self._rest + data).split(b"\n") if self._rest else data.split(b"\n")
         self._rest = lines.pop()
         position, longest = self.position, self._longest
         for line in lines:
@@ -145,15 +206,11 @@ class LineReader:
             position += len(line) + 1
         if lines:
             self.position = position
-            self._remember(lines)
+            self._recent = self._before + b"\n".join(lines) + b"\n"
+            self._before = self._recent[-CHECKED_BYTES:]
         if len(self._rest) > longest:
-            rest, self._rest = self._rest, b""
-            self._skip(rest)
-            self._rest = rest[:_HEAD_BYTES]
-
-    def _remember(self, lines: list[bytes]) -> None:
-        self._recent = self._before + b"\n".join(lines) + b"\n"
-        self._before = self._recent[-CHECKED_BYTES:]
+            self._skip(self._rest)
+            self._rest = self._rest[:_HEAD_BYTES]
 
     def _skip(self, data: bytes) -> None:
         self._hash.update(data)
@@ -163,6 +220,7 @@ class LineReader:
     def _oversized(self) -> Record:
         record = Record(self._rest, self.position, self._skipped, self._hash.hexdigest())
         self._before = (self._before + self._skipped_tail + b"\n")[-CHECKED_BYTES:]
+        self._recent = self._before
         self.position += self._skipped + 1
         self._rest, self._skipped, self._hash, self._skipped_tail = b"", 0, sha256(), b""
         return record
@@ -175,100 +233,67 @@ class LineReader:
             return Record(self._rest, self.position, broken=self.broken)
         return None
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+
+def _raise(error: OSError) -> None:
+    raise unusable(error.filename, error) from error
 
 
-def identify(
-    file: IO[bytes], dated: Callable[[bytes], bool], ours: Callable[[bytes], bool]
-) -> Identity:
-    """What a file is. Reads until a line is dated and one is ours, or to the end.
-
-    Args:
-        dated: whether a complete line holds a time.
-        ours: whether a line is of a kind that is read.
-    """
-    whole, origin, first, recognised = sha256(), b"", b"", False
-    rest, at_end = b"", False
-    while not (origin and recognised):
-        try:
-            data = file.read(CHUNK_BYTES)
-        except (OSError, EOFError, zlib.error):
-            data = b""
-        whole.update(data)
-        at_end = not data
-        lines = (rest + data).split(b"\n")
-        # A line without its end may go on: it names nothing, but it may be recognised.
-        rest = b"" if at_end else lines.pop()
-        complete = lines[:-1] if at_end else lines
-        if not origin:
-            first = next((line for line in complete if dated(line)), b"")
-            origin = sha256(first).digest() if first else b""
-        recognised = recognised or any(ours(line) for line in lines if line)
-        if len(rest) > CHUNK_BYTES:
-            rest = rest[:CHUNK_BYTES]
-        if at_end:
-            break
-    return Identity(origin or whole.digest(), recognised, first)
-
-
-def discover(path: str) -> list[Path]:
+def discover(
+    path: str, refuse: Callable[[OSError], None] = _raise, known: Container[Path] = ()
+) -> list[Path]:
     """Files that ``path`` means: itself, those below a folder, or those a glob matches.
 
+    Hidden files in a folder are left alone, as a shell's glob leaves them, and so are folders
+    behind a symbolic link. A store of ours is no input.
+
+    Args:
+        refuse: told of folders that cannot be listed.
+        known: files that were found before and need no look whether they are a store.
+
     Raises:
-        InputError: there is none.
+        InputError: there is none, or it is neither file nor folder.
     """
-    place = Path(path)
-    if place.is_dir():
-        found = [
-            Path(folder, name)
-            for folder, folders, names in os.walk(place)
-            for name in names
-            if not name.startswith(".") and (folders.sort() or True)
-        ]
-    elif place.exists():
-        found = [place]
-    else:
-        anchor = Path(place.anchor) if place.is_absolute() else Path()
-        pattern = str(place.relative_to(place.anchor)) if place.is_absolute() else path
-        magic = any(c in path for c in "*?[")
-        found = list(anchor.glob(pattern)) if magic else []
-        if not found:
-            what = "matches nothing" if magic else "does not exist"
-            raise InputError(f"the input {path} {what}; name a file, a folder or a glob")
-    return sorted(p for p in found if p.is_file() and not _a_store(p))
+    place, magic = Path(path), glob.has_magic(path)
+    try:
+        there = place.exists()
+    except OSError as error:
+        raise unusable(path, error) from error
+    if not there and not magic:
+        raise InputError(f"the input {path} does not exist; name a file, a folder or a glob")
+    named = [place] if there else _globbed(path)
+    if not named:
+        raise InputError(f"the input {path} matches nothing; name a file, a folder or a glob")
+    if there and not (place.is_dir() or place.is_file()):
+        raise InputError(f"the input {path} is no file; to read a pipe, write -")
+    found: set[Path] = set()
+    for each in named:
+        found.update(_below(each, refuse) if each.is_dir() else [each])
+    return sorted(p for p in found if p.is_file() and (p in known or not _a_store(p)))
+
+
+def _globbed(pattern: str) -> list[Path]:
+    # pathlib takes no absolute pattern.
+    return [Path(name) for name in glob.glob(pattern, recursive=True)]  # noqa: PTH207
+
+
+def _below(folder: Path, refuse: Callable[[OSError], None]) -> list[Path]:
+    found = []
+    for where, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(where, name) for name in names if not name.startswith(".")]
+    return found
 
 
 def _a_store(path: Path) -> bool:
-    """Whether a file is SQLite's: a store of ours lies in the folder that is read."""
-    if path.name.endswith(("-wal", "-shm", ".lock")):
-        return True
+    """Whether a file is one of those our store consists of: it may lie in the folder read."""
+    name = path.name
+    for companion in ("-wal", "-shm", "-journal", ".lock"):
+        if name.endswith(companion):
+            path = path.with_name(name.removesuffix(companion))
+            break
     try:
         with path.open("rb") as file:
-            return file.read(16) == b"SQLite format 3\0"
+            head = file.read(_APPLICATION_ID_AT + 4)
     except OSError:
         return False
-
-
-class Spooled(io.RawIOBase):
-    """Standard input with its beginning given back, so that it can be looked at twice."""
-
-    def __init__(self, head: bytes, rest: IO[bytes]) -> None:
-        self._head = io.BytesIO(head)
-        self._rest = rest
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """What was looked at first, then what follows."""
-        data = self._head.read(size)
-        if data:
-            return data
-        reader = getattr(self._rest, "read1", self._rest.read)
-        return bytes(reader(size))
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Only back to the beginning, before anything new was read."""
-        return self._head.seek(0)
+    return head.startswith(_SQLITE) and head[_APPLICATION_ID_AT:] == APPLICATION_ID.to_bytes(4)

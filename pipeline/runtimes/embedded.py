@@ -7,41 +7,60 @@ one transaction: a killed run goes on where it was, and a second run adds nothin
 
 from __future__ import annotations
 
-import heapq
-import itertools
+import gzip
+import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from hashlib import sha256
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 
 from pipeline.batch import Account, Reading, Stream
 from pipeline.clocks import clock
-from pipeline.collectors.files import Spooled, discover, identify, open_stream
+from pipeline.collectors.files import discover, open_stream, shown
+from pipeline.collectors.identity import Identity, Tells, identify
+from pipeline.collectors.pipes import Pipe
 from pipeline.config import Config, Input
 from pipeline.engine import Plan
-from pipeline.runtimes.lanes import Chunk, Lane
+from pipeline.errors import InputError
+from pipeline.runtimes.lanes import BEFORE_ALL, Chunk, Lane, Stride
+from pipeline.runtimes.merge import Feed, Merge
 from pipeline.sinks.sqlite import SqliteStore, StreamRow
-from pipeline.stages.detect import Active, detect
+from pipeline.stages.detect import Active, detect, sightings
 from pipeline.stages.enrich import address
 from pipeline.stages.identify import digest
 from pipeline.stages.recognise import Look, recogniser
-from schemas.types import Event
+from schemas.types import DeadLetter, Event
 
 COMMIT_EVENTS = 10_000
-_SPOOLED_BYTES = 8 * 1024 * 1024
+_PATIENCE_S = 1.0
+"""How long what was written waits in an open transaction for more of a slow input."""
 
 
 @dataclass(slots=True)
 class Summary:
-    """What a run did, and what the store then holds."""
+    """What a run did, and what the store then holds.
+
+    Attributes:
+        account: of this run.
+        findings: ids of those it raised or amended.
+        late: events that came behind a detector's horizon.
+        unrecognised: files in which nothing is of a kind that is read; they are not counted.
+        unusable: files and folders that could not be read, and why.
+        unread: by input, lines by logger that no source reads yet.
+        complaints: what a person should know.
+        stopped: it was interrupted.
+        store: what the store holds, of all runs.
+    """
 
     account: Account = field(default_factory=Account)
     findings: set[bytes] = field(default_factory=set)
     late: int = 0
     unrecognised: list[str] = field(default_factory=list)
+    unusable: list[str] = field(default_factory=list)
     unread: dict[str, dict[str, int]] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
     stopped: bool = False
@@ -49,7 +68,11 @@ class Summary:
 
 
 class Embedded:
-    """One run over bounded inputs, or with :mod:`pipeline.runtimes.follow` over growing ones."""
+    """One run over bounded inputs, or with :mod:`pipeline.runtimes.follow` over growing ones.
+
+    Attributes:
+        stop: set to end the run after the chunk at hand; what was read is kept.
+    """
 
     def __init__(
         self,
@@ -74,16 +97,20 @@ class Embedded:
             StoreError: the store cannot be written.
         """
         lanes = self.lanes()
-        self._drain(lanes)
+        stride = self.stride(len(lanes))
+        self.drain([(lane, lane.chunks(stride)) for lane in lanes], stride)
+        return self.finish(lanes)
+
+    def finish(self, lanes: Iterable[Lane]) -> Summary:
+        """The summary, with what the store holds and what the lanes have to say."""
         for lane in lanes:
             self.summary.complaints += lane.complaints
-        return self.finish()
-
-    def finish(self) -> Summary:
-        """The summary, with what the store holds."""
+            self.summary.unusable += lane.refused
+            if unread := lane.unread():
+                self.summary.unread[lane.stream.carrier] = unread
         total = Account()
-        for row in self.store.streams():
-            total.add(Account(**orjson.loads(row.account)))
+        for account in self.store.accounts():
+            total.add(Account(**orjson.loads(account)))
         self.summary.stopped = self.stop
         self.summary.store = {
             "records": total.records,
@@ -99,136 +126,146 @@ class Embedded:
     # What there is to read.
 
     def lanes(self) -> list[Lane]:
-        """One lane per stream, in order of its first time."""
+        """One lane for each stream of bounded inputs."""
         lanes: dict[bytes, Lane] = {}
+        sizes: dict[Path, tuple[bool, int]] = {}
         for given in self.inputs:
             if given.path == "-":
                 lane = self._standard_input(given)
-                lanes[lane.row.key] = lane
+                if lane is not None:
+                    lanes[lane.row.key] = lane
                 continue
-            for path in discover(given.path):
-                found = self.lane(given, path)
-                if found is None:
-                    self.summary.unrecognised.append(str(path))
-                elif found.row.key in lanes:
-                    lanes[found.row.key].files.append(path)
-                else:
-                    lanes[found.row.key] = found
+            for path in discover(given.path, self.refuse):
+                try:
+                    what = self._identified(given, path, sizes)
+                except InputError as error:
+                    self.summary.unusable.append(str(error))
+                    continue
+                if self.is_read(given, shown(path), what):
+                    lane = self.lane(given, shown(path), what)
+                    lanes.setdefault(lane.row.key, lane).files.append(path)
         for lane in lanes.values():
-            # The longest first: a shorter copy then has nothing to add.
-            lane.files.sort(key=lambda p: (p.suffix == ".gz", -p.stat().st_size if p.name else 0))
-        return sorted(lanes.values(), key=lambda x: -(2**62) if x.start is None else x.start)
+            lane.files.sort(key=lambda p: sizes[p])
+        return list(lanes.values())
 
-    def lane(self, given: Input, path: Path) -> Lane | None:
-        """The lane of a file, or None where nothing in it is read."""
-        look = self.look(given, str(path))
+    def refuse(self, error: OSError) -> None:
+        """Note a folder that cannot be listed."""
+        said = f"the folder {error.filename} cannot be read: {error.strerror}"
+        self.summary.unusable.append(said)
+
+    def _identified(
+        self, given: Input, path: Path, sizes: dict[Path, tuple[bool, int]]
+    ) -> Identity:
         with open_stream(path) as file:
-            what = identify(file, lambda v: look(v).dated, lambda v: look(v).ours)
-        if given.source == "auto" and not what.recognised:
-            return None
-        return self.make(given, path, what.origin, look(what.first).time if what.first else None)
+            size = os.fstat(file.fileno()).st_size
+            sizes[path] = isinstance(file, gzip.GzipFile), -size
+            return identify(file, *self.tells(given, shown(path)), self.plan.max_record_bytes)
 
-    def look(self, given: Input, path: str) -> Callable[[bytes], Look]:
+    def is_read(self, given: Input, carrier: str, what: Identity) -> bool:
+        """Whether anything is to be read in a file; one with something else in it is named."""
+        if what.recognised or (given.source != "auto" and not what.empty):
+            return True
+        if not what.empty:
+            self.summary.unrecognised.append(carrier)
+            if what.broken:
+                self.summary.complaints.append(f"{carrier}: {what.broken}")
+        return False
+
+    def look(self, given: Input, carrier: str) -> Callable[[bytes], Look]:
         """What tells a line of this input."""
-        stream = Stream(given.source, given.cluster, given.host_of(path), zone=given.zone)
+        stream = Stream(given.source, given.cluster, given.host_of(carrier), zone=given.zone)
         reading = Reading(clock(given.zone), address, stream)
-        return recogniser(
-            self.plan.sources, given.source, reading, self.plan.max_record_bytes
-        )
+        return recogniser(self.plan.sources, given.source, reading, self.plan.max_record_bytes)
 
-    def make(self, given: Input, path: Path, origin: bytes, start: int | None) -> Lane:
+    def tells(self, given: Input, carrier: str) -> tuple[Tells, Tells]:
+        """Whether a line of this input holds a time, and whether it is of a kind that is read."""
+        look = self.look(given, carrier)
+        return lambda v: look(v).dated, lambda v: look(v).ours
+
+    def lane(self, given: Input, carrier: str, what: Identity) -> Lane:
         """A lane from its row in the store, or a fresh one."""
-        host = given.host_of(str(path))
-        key = digest(
-            16, [b"stream", given.source.encode(), given.cluster.encode(), host.encode(), origin]
-        )
+        host = given.host_of(carrier)
+        parts = [given.source.encode(), given.cluster.encode(), host.encode(), what.origin]
+        key = digest(16, [b"stream", *parts])
         row = self.store.stream(key) or StreamRow(
-            key, given.source, given.cluster, host, str(path), 0, b"", "", b"{}", b"", b""
+            key, given.source, given.cluster, host, carrier, 0, b"", "", b"{}", b"", b""
         )
-        stream = Stream(given.source, given.cluster, host, origin, str(path), given.zone)
-        return Lane(self.plan, stream, [path], start, row)
+        stream = Stream(given.source, given.cluster, host, what.origin, carrier, given.zone)
+        start = self.look(given, carrier)(what.first).time if what.first else None
+        mark = (what.at, what.first) if what.first else (0, what.head)
+        return Lane(self.plan, stream, BEFORE_ALL if start is None else start, row, mark)
 
-    def _standard_input(self, given: Input) -> Lane:
-        look = self.look(given, "-")
-        head = b""
-        while len(head) < _SPOOLED_BYTES:
-            data = sys.stdin.buffer.read1(65_536)
-            head += data
-            if not data or any(look(line).dated for line in head.split(b"\n")[:-1]):
-                break
-        first = next((v for v in head.split(b"\n")[:-1] if look(v).dated), head)
-        lane = self.make(given, Path("-"), sha256(first).digest(), None)
-        # A pipe cannot be resumed: what was read before is known by its ids.
-        lane.row.position, lane.row.state, lane.row.ending = 0, b"{}", b""
-        lane.spooled = Spooled(head, sys.stdin.buffer)
+    def _standard_input(self, given: Input) -> Lane | None:
+        if sys.stdin is None:
+            raise InputError("standard input is closed")
+        pipe = Pipe(sys.stdin.fileno(), lambda: self.stop)
+        what = identify(pipe, *self.tells(given, "-"), self.plan.max_record_bytes)
+        if not pipe.rewind() and not self.is_read(given, "-", what):
+            return None
+        lane = self.lane(given, "-", what)
+        lane.pipe = pipe
         return lane
 
-    # The merge.
+    # Reading and writing.
 
-    def _drain(self, waiting: list[Lane]) -> None:
-        """Take chunks in order of their earliest event, across all lanes."""
-        span = None
-        if len(waiting) > 1:
-            span = min((s.horizon_s * 250 for _, s in self.active), default=None)
-        ticket = itertools.count()
-        heap: list[tuple[int, int, Chunk, Lane, Iterator[Chunk]]] = []
-        upcoming = list(reversed(waiting))
+    def stride(self, lanes: int) -> Stride:
+        """How much is read at once of ``lanes`` lanes."""
+        if lanes < 2:
+            return Stride()
+        return Stride(min((s.horizon_s * 250 for _, s in self.active), default=None))
 
-        def push(lane: Lane, chunks: Iterator[Chunk]) -> None:
-            chunk = next(chunks, None)
-            if chunk is not None:
-                heapq.heappush(heap, (chunk.first_time, next(ticket), chunk, lane, chunks))
+    def drain(self, feeds: Iterable[Feed], stride: Stride) -> None:
+        """Take chunks in order of their earliest event, across all lanes, and write them.
 
-        while (heap or upcoming) and not self.stop:
-            with self.store.transaction():
-                self._written = 0
-                while (heap or upcoming) and self._written < COMMIT_EVENTS:
-                    while upcoming and (
-                        not heap or upcoming[-1].start is None or upcoming[-1].start <= heap[0][0]
-                    ):
-                        lane = upcoming.pop()
-                        push(lane, lane.chunks(span))
-                    if not heap:
-                        break
-                    _, _, chunk, lane, chunks = heapq.heappop(heap)
-                    self.apply(lane, chunk)
-                    push(lane, chunks)
+        The engine runs one chunk ahead in a thread of its own: SQLite works without the
+        interpreter's lock, so that the two share the time.
+        """
+        with ThreadPoolExecutor(1, "engine") as ahead:
+            merge = Merge(feeds, stride, ahead)
+            while not self.stop and not merge.exhausted:
+                if merge.ready(_PATIENCE_S):
+                    with self.store.transaction():
+                        self._fill(merge)
+
+    def _fill(self, merge: Merge) -> None:
+        self._written = 0
+        while self._written < COMMIT_EVENTS and not self.stop:
+            # What a slow input led to is to be seen before its next line comes.
+            if not merge.ready(_PATIENCE_S) or (taken := merge.take()) is None:
+                return
+            self.apply(*taken)
 
     def apply(self, lane: Lane, chunk: Chunk) -> None:
         """Write one chunk and all it leads to. Inside a transaction."""
-        store, account = self.store, chunk.result.account
-        if chunk.undone:
-            self._undo(lane, chunk.undone)
-        fresh = self._fresh(chunk.result.events)
+        store, result, course = self.store, chunk.result, chunk.course
+        if course.aside and chunk.tail is not None and not course.diverged:
+            # What is unfinished in a copy goes on in the file that is longer.
+            return
+        if chunk.undo:
+            self._undo(lane)
+        fresh, letters = self._fresh(result.events), self._fresh_letters(result.dead_letters)
+        account = result.account
         account.events = len(fresh)
-        account.duplicates = len(chunk.result.events) - len(fresh)
+        account.dead_letters = {}
+        for letter in letters:
+            account.dead_letters[letter.reason] = account.dead_letters.get(letter.reason, 0) + 1
+        known = len(result.dead_letters) - len(letters)
+        account.duplicates = len(result.events) - len(fresh) + known
         detected = detect(self.active, fresh, store.state_of)
-        for event in fresh:
-            if event.id in detected.late:
-                _mark_late(event)
+        if detected.late:
+            for event in fresh:
+                if event.id in detected.late:
+                    _mark_late(event)
         store.write_events(fresh)
-        store.write_dead_letters(chunk.result.dead_letters)
+        store.write_dead_letters(letters)
         store.write_findings(detected.findings)
         store.touch(detected.touched)
-        lane.account.add(account)
+        self._keep(lane, chunk, fresh, letters)
         self.summary.account.add(account)
         self.summary.late += len(detected.late)
         self.summary.findings.update(f.id for f in detected.findings)
-        self._note_unread(lane, account)
-        row = lane.row
-        if chunk.position >= row.position or chunk.ending is None:
-            row.position, row.digest = chunk.position, chunk.digest
-        ending = orjson.dumps(chunk.ending) if chunk.ending is not None else b""
-        account_bytes = orjson.dumps(asdict(lane.account))
-        store.write_stream(
-            StreamRow(
-                row.key, row.source, row.cluster, row.host, row.carrier, row.position, row.digest,
-                row.readers, chunk.state, account_bytes, ending,
-            )
-        )  # fmt: skip
-        row.ending = ending
         self._written += len(fresh) + 1 + account.records // 10
-        self.progress(lane.stream.carrier, account.records)
+        self.progress(chunk.row.carrier, account.records)
 
     def _fresh(self, events: Sequence[Event]) -> list[Event]:
         """Events the store does not hold, each once."""
@@ -236,27 +273,49 @@ class Embedded:
         known = self.store.known(list(by_id.values()))
         return [e for i, e in by_id.items() if i not in known]
 
-    def _undo(self, lane: Lane, ending: dict[str, object]) -> None:
-        """Take back what the end of an input led to that has grown since."""
-        letters = ending["dead_letters"]
-        events = ending["events"]
-        assert isinstance(letters, list) and isinstance(events, list)
-        self.store.delete_dead_letters(bytes.fromhex(i) for i in letters)
-        self.store.delete_events(bytes.fromhex(i) for i in events)
-        before = Account(**ending["account"])  # type: ignore[arg-type]
-        lane.account.subtract(before)
+    def _fresh_letters(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+        by_id = {d.id: d for d in letters}
+        known = self.store.known_dead_letters(list(by_id.values()))
+        return [d for i, d in by_id.items() if i not in known]
 
-    def _note_unread(self, lane: Lane, account: Account) -> None:
-        for rule, count in account.filtered.items():
-            if rule.startswith("unread:"):
-                loggers = self.summary.unread.setdefault(lane.stream.carrier, {})
-                logger = rule.removeprefix("unread:")
-                loggers[logger] = loggers.get(logger, 0) + count
+    def _keep(
+        self, lane: Lane, chunk: Chunk, fresh: Sequence[Event], letters: Sequence[DeadLetter]
+    ) -> None:
+        """Write where the stream stands, and what was counted in it."""
+        account, row = chunk.result.account, chunk.row
+        if chunk.course.aside:
+            # What was counted at these positions before is not counted again.
+            account = Account(0, len(fresh) + len(letters), len(fresh), 0, {}, account.dead_letters)
+            row = lane.kept
+            if not account.items:
+                return
+            chunk.course.diverged = True
+        elif chunk.tail is not None:
+            lane.ending = {
+                "tail": chunk.tail,
+                "account": asdict(account),
+                "events": [[e.time, e.id.hex()] for e in fresh],
+                "dead_letters": [d.id.hex() for d in letters],
+            }
+        lane.account.add(account)
+        ending = orjson.dumps(lane.ending, default=list) if lane.ending else b""
+        lane.kept = replace(row, account=orjson.dumps(asdict(lane.account)), ending=ending)
+        self.store.write_stream(lane.kept)
+
+    def _undo(self, lane: Lane) -> None:
+        """Take back what the end of an input led to that has grown since."""
+        ending, lane.ending = lane.ending, {}
+        self.store.delete_dead_letters(bytes.fromhex(i) for i in ending["dead_letters"])
+        gone = self.store.delete_events((t, bytes.fromhex(i)) for t, i in ending["events"])
+        lane.account.subtract(Account(**ending["account"]))
+        for key, seen in sightings(self.active, gone).items():
+            state, names = self.store.state_of(key), {e.id.hex() for e, _ in seen.evidence}
+            state["evidence"] = [e for e in state["evidence"] if e[1] not in names]
+            self.store.touch([key])
 
 
 def _mark_late(event: Event) -> None:
     event.carriage.late = True
-    document = orjson.loads(event.ocsf)
+    document: dict[str, Any] = orjson.loads(event.ocsf)
     document["auditstream"]["carriage"]["late"] = True
     event.ocsf = orjson.dumps(document)
-

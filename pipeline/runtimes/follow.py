@@ -2,162 +2,271 @@
 
 A file is watched by device and inode only while this process runs; what it *is* is its origin, so
 that a rotated, copied or compressed file is found to be read already, and one that was truncated
-under our hand is found to be another. An open file is read to its end before it is let go.
+under our hand is found to be another. Each poll reads, merged by time, what has come since the one
+before; the first reads what was there. An open file is read to its end before it is let go.
 """
 
 from __future__ import annotations
 
+import glob
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 
-from pipeline.collectors.files import CHECKED_BYTES, LineReader, discover, identify, open_stream
+from pipeline.collectors.files import (
+    CHECKED_BYTES,
+    decompressed,
+    discover,
+    is_gzip,
+    open_raw,
+    shown,
+)  # fmt: skip
+from pipeline.collectors.identity import Identity, Looking
 from pipeline.config import Input
-from pipeline.errors import InputError
+from pipeline.errors import ArgumentError, InputError
 from pipeline.runtimes.embedded import Embedded, Summary
-from pipeline.runtimes.lanes import Lane
+from pipeline.runtimes.lanes import Chunk, Course, Lane, Stride
 
 POLL_S = 0.5
 _GONE_POLLS = 4
 """How often a file that lost its name is looked at once more: its writer may still hold it."""
+_QUIET_POLLS = 20
+"""After how many polls a file that does not grow is closed. A change opens it again."""
+_MOST_OPEN = 256
+_UNFINISHED = (".lock", ".tmp", ".swp", ".part")
 
 FileId = tuple[int, int]
+Stat = tuple[int, int]
+_NEVER = (-1, -1)
 
 
 @dataclass(slots=True)
 class _Tail:
-    """One open file and its lane (None: nothing in it is recognised yet)."""
+    """One file, whatever it is called at the moment.
 
-    path: Path
+    Attributes:
+        now, before: size and time of change at this poll and at the one before.
+        seen: the same when it was last read to its end, or found to hold nothing to read.
+    """
+
     given: Input
-    file: IO[bytes]
+    path: Path
+    now: Stat
+    before: Stat = _NEVER
+    seen: Stat = _NEVER
+    raw: BufferedReader | None = None
+    looking: Looking | None = None
+    what: Identity | None = None
     lane: Lane | None = None
-    reader: LineReader | None = None
-    looked_at: int = -1
+    course: Course | None = None
     gone: int = 0
+    quiet: int = 0
 
 
 def follow(runtime: Embedded) -> Summary:
-    """Read what is there, then what comes, until ``runtime.stop``."""
-    tails: dict[FileId, _Tail] = {}
-    lanes: dict[bytes, Lane] = {}
-    try:
-        while not runtime.stop:
-            _open_new(runtime, tails)
-            grew = [_advance(runtime, key, tails, lanes) for key in list(tails)]
-            if not any(grew):
-                _wait(runtime)
-    finally:
-        for tail in tails.values():
-            tail.file.close()
-    return runtime.finish()
+    """Read what is there, then what comes, until ``runtime.stop``.
+
+    Raises:
+        ArgumentError: an input is standard input.
+        InputError: an input's folder does not exist.
+        StoreError: the store cannot be written.
+    """
+    if any(given.path == "-" for given in runtime.inputs):
+        raise ArgumentError("standard input cannot be followed: leave --follow out, or name a file")
+    return _Follower(runtime).run()
 
 
-def _wait(runtime: Embedded) -> None:
-    deadline = time.monotonic() + POLL_S
-    while not runtime.stop and time.monotonic() < deadline:
-        time.sleep(0.05)
+class _Follower:
+    def __init__(self, runtime: Embedded) -> None:
+        self.runtime = runtime
+        self.tails: dict[FileId, _Tail] = {}
+        self.lanes: dict[bytes, Lane] = {}
+        self.first = True
+        self.opened = 0
 
+    def run(self) -> Summary:
+        try:
+            while not self.runtime.stop:
+                self._list()
+                self._read()
+                self.first = False
+                self._wait()
+            return self._finish()
+        finally:
+            for tail in self.tails.values():
+                self._close(tail)
 
-def _open_new(runtime: Embedded, tails: dict[FileId, _Tail]) -> None:
-    """Open files that appeared, and mark those that lost their name."""
-    named: set[FileId] = set()
-    for given in runtime.inputs:
-        if given.path == "-":
-            raise InputError("standard input cannot be followed; leave --follow out")
-        for path in _candidates(given, tails):
-            try:
-                status = path.stat()
-                key = (status.st_dev, status.st_ino)
+    def _wait(self) -> None:
+        deadline = time.monotonic() + POLL_S
+        while not self.runtime.stop and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def _finish(self) -> Summary:
+        for tail in self.tails.values():
+            if tail.lane is None and tail.what is not None and not tail.what.empty:
+                self.runtime.summary.unrecognised.append(shown(tail.path))
+            if tail.course is not None and tail.course.reader.broken and tail.lane is not None:
+                said = f"{shown(tail.path)}: {tail.course.reader.broken}"
+                tail.lane.complaints.append(said)
+        return self.runtime.finish(self.lanes.values())
+
+    # What there is.
+
+    def _list(self) -> None:
+        """See which files there are, under which names, and how they stand."""
+        named: set[FileId] = set()
+        for given in self.runtime.inputs:
+            for path in self._candidates(given):
+                try:
+                    status = path.stat()
+                except OSError:
+                    # Rotated away between the listing and the look: it has another name now.
+                    continue
+                key, now = (status.st_dev, status.st_ino), (status.st_size, status.st_mtime_ns)
                 named.add(key)
-                if key not in tails:
-                    tails[key] = _Tail(path, given, open_stream(path))
-            except (OSError, InputError):
-                # Rotated away between the listing and the look: it comes back under another name.
+                tail = self.tails.setdefault(key, _Tail(given, path, _NEVER))
+                tail.path, tail.before, tail.now, tail.gone = path, tail.now, now, 0
+        for key in [k for k in self.tails if k not in named]:
+            tail = self.tails[key]
+            tail.gone += 1
+            if tail.raw is None or tail.gone > _GONE_POLLS:
+                self._close(tail)
+                del self.tails[key]
                 continue
-    for key in [k for k in tails if k not in named]:
-        tails[key].gone += 1
-        if tails[key].gone > _GONE_POLLS:
-            tails.pop(key).file.close()
+            status = os.fstat(tail.raw.fileno())
+            tail.before, tail.now = tail.now, (status.st_size, status.st_mtime_ns)
 
+    def _candidates(self, given: Input) -> list[Path]:
+        single = Path(given.path)
+        known = {tail.path for tail in self.tails.values()}
+        refuse = self.runtime.refuse if self.first else lambda _: None
+        try:
+            found = discover(given.path, refuse, known)
+        except InputError:
+            if self.first and (single.exists() or not single.parent.is_dir()):
+                raise
+            found = []
+        if single.is_dir() or glob.has_magic(given.path):
+            return found
+        # What rotation makes of a single file is the same log.
+        beside = single.parent.glob(glob.escape(single.name) + "[.-]*")
+        return found + sorted(p for p in beside if p.is_file() and p.suffix not in _UNFINISHED)
 
-def _candidates(given: Input, tails: dict[FileId, _Tail]) -> list[Path]:
-    try:
-        found = discover(given.path)
-    except InputError:
-        if not tails:
-            raise
-        return []
-    single = Path(given.path)
-    if not single.is_file():
-        return found
-    # What rotation makes of a single file: read on where it holds more of what was read.
-    beside = single.parent.glob(single.name + "?*")
-    return found + sorted(p for p in beside if p.is_file() and p.suffix not in (".lock", ".tmp"))
+    # What is in it.
 
+    def _read(self) -> None:
+        """Read what has come since the last poll."""
+        news: dict[bytes, list[_Tail]] = {}
+        for tail in self.tails.values():
+            if tail.now == tail.seen:
+                tail.quiet += 1
+                if tail.quiet > _QUIET_POLLS:
+                    self._close(tail)
+                continue
+            tail.quiet = 0
+            try:
+                ready = self._prepare(tail)
+            except InputError as error:
+                tail.seen = tail.now
+                if tail.path.exists():
+                    self.runtime.summary.unusable.append(str(error))
+                continue
+            if ready and tail.lane is not None:
+                news.setdefault(tail.lane.row.key, []).append(tail)
+        if news:
+            stride = self.runtime.stride(len(news))
+            feeds = [(self.lanes[k], self._chunks(tails, stride)) for k, tails in news.items()]
+            self.runtime.drain(feeds, stride)
 
-def _advance(
-    runtime: Embedded, key: FileId, tails: dict[FileId, _Tail], lanes: dict[bytes, Lane]
-) -> bool:
-    """Read what one file has more of; whether there was anything."""
-    tail = tails[key]
-    size = os.fstat(tail.file.fileno()).st_size
-    if size == tail.looked_at:
-        return False
-    if tail.lane is None or not _unchanged(tail, size):
-        tail.lane = _identified(runtime, tail, lanes)
-        if tail.lane is None:
-            tail.looked_at = size
+    def _prepare(self, tail: _Tail) -> bool:
+        """Find the lane of a file that has changed; whether it is to be read now."""
+        raw = self._open(tail)
+        compressed = is_gzip(raw)
+        if compressed and not self._settled(tail):
             return False
-        tail.file.seek(0)
-        tail.reader = tail.lane.open(tail.file)
-    lane, reader = tail.lane, tail.reader
-    grew = False
-    while reader is not None and not runtime.stop and (records := reader.read()):
-        chunk = lane.chunk(records, reader.position, reader.digest)
-        if lane.row.ending:
-            import orjson
+        if tail.lane is not None and not compressed and _unchanged(tail, raw):
+            return True
+        if tail.looking is None or tail.course is not None or tail.now[0] < tail.looking.seen:
+            # A seek from the end forgets what was buffered: the file may have been written anew.
+            raw.seek(0, os.SEEK_END)
+            tells = self.runtime.tells(tail.given, shown(tail.path))
+            longest = self.runtime.plan.max_record_bytes
+            tail.looking = Looking(decompressed(raw), *tells, longest)
+        tail.course = tail.lane = None
+        what = tail.what = tail.looking.look()
+        if what.first or (what.recognised and what.head):
+            tail.looking = None
+            if not what.first:
+                # No line holds a time, and all of a growing file is not known: its place must do.
+                place = os.fsencode(tail.path.absolute())
+                what = what._replace(origin=sha256(place + b"\0" + what.head).digest())
+            lane = self.runtime.lane(tail.given, shown(tail.path), what)
+            tail.lane = self.lanes.setdefault(lane.row.key, lane)
+        else:
+            tail.seen = tail.now
+        self._spare(tail)
+        return tail.lane is not None
 
-            chunk.undone = orjson.loads(lane.row.ending)
-        with runtime.store.transaction():
-            runtime.apply(lane, chunk)
-        grew = True
-    tail.looked_at = size
-    return grew
+    def _settled(self, tail: _Tail) -> bool:
+        """Whether the file is not being written at the moment, as far as one can see."""
+        return self.first or tail.now == tail.before
+
+    def _chunks(self, tails: list[_Tail], stride: Stride) -> Iterator[Chunk]:
+        """Chunks of the files of one stream, the longest first."""
+        tails.sort(key=lambda tail: (tail.path.suffix == ".gz", -tail.now[0]))
+        for tail in tails:
+            try:
+                course = self._course(tail)
+            except InputError:
+                continue
+            if course is not None:
+                yield from course.chunks(stride)
+                if course.lost:
+                    tail.course = None
+                else:
+                    tail.seen = tail.now
+                self._spare(tail)
+
+    def _course(self, tail: _Tail) -> Course | None:
+        assert tail.lane is not None
+        if tail.course is None or tail.course.ahead():
+            course = Course(tail.lane, decompressed(self._open(tail)), shown(tail.path))
+            if course.aside and not self._settled(tail):
+                # A copy in the making: it may yet hold more than was read.
+                return None
+            tail.course = course
+        return tail.course
+
+    # Open files.
+
+    def _open(self, tail: _Tail) -> BufferedReader:
+        if tail.raw is None:
+            tail.raw = open_raw(tail.path)
+            tail.looking = tail.course = None
+            self.opened += 1
+        return tail.raw
+
+    def _close(self, tail: _Tail) -> None:
+        if tail.raw is not None:
+            tail.raw.close()
+            tail.raw = tail.looking = tail.course = None
+            self.opened -= 1
+
+    def _spare(self, tail: _Tail) -> None:
+        if self.opened > _MOST_OPEN:
+            self._close(tail)
 
 
-def _unchanged(tail: _Tail, size: int) -> bool:
+def _unchanged(tail: _Tail, raw: BufferedReader) -> bool:
     """Whether the file still holds what was read of it, before what follows is believed."""
-    reader = tail.reader
-    if reader is None:
+    course = tail.course
+    if course is None or course.aside or course.ahead() or tail.now[0] < raw.tell():
         return False
-    if tail.file.__class__.__name__ == "GzipFile":
-        return True
-    if size < reader.position:
-        return False
-    start = max(0, reader.position - CHECKED_BYTES)
-    before = os.pread(tail.file.fileno(), reader.position - start, start)
-    return sha256(before).digest() == reader.digest
-
-
-def _identified(
-    runtime: Embedded, tail: _Tail, lanes: dict[bytes, Lane]
-) -> Lane | None:
-    """The lane of a file, or None where there is nothing to tell it by yet."""
-    look = runtime.look(tail.given, str(tail.path))
-    tail.file.seek(0)
-    what = identify(tail.file, lambda v: look(v).dated, lambda v: look(v).ours)
-    if tail.given.source == "auto" and not what.recognised:
-        return None
-    origin = what.origin
-    if not what.first:
-        head = tail.file.seek(0) or tail.file.readline()
-        if not head.endswith(b"\n"):
-            return None
-        # No line holds a time, and all of a growing file is not known: its place must do.
-        origin = sha256(str(tail.path.absolute()).encode() + b"\0" + head).digest()
-    lane = runtime.make(tail.given, tail.path, origin, None)
-    return lanes.setdefault(lane.row.key, lane)
+    position = course.reader.position
+    start = max(0, position - CHECKED_BYTES)
+    before = os.pread(raw.fileno(), position - start, start)
+    return sha256(before).digest() == course.reader.digest

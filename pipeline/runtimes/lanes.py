@@ -1,45 +1,82 @@
 """Lanes: one per stream, from a file's bytes to chunks the store can take.
 
-A lane holds what the store knows of a stream, reads the file on from there, and runs the engine
-over it. A chunk carries everything the store needs to be right at its end: position, digest and
-the stream's state. Nothing here writes.
+A lane knows what the store knows of a stream. A *course* reads one of the stream's files on from
+there and runs the engine over it; a chunk carries everything the store needs to be right at its
+end. Nothing here writes, so a course may run ahead of the store in another thread; what only the
+writer knows (account, ending, the row as it is kept) is the writer's alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+import io
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import IO
+from typing import Any, NamedTuple
 
 import orjson
 
 from pipeline.batch import Account, Ingested, Record, Stream
-from pipeline.collectors.files import LineReader, open_stream
+from pipeline.collectors.files import CHUNK_BYTES, LineReader, Readable, open_stream, shown
 from pipeline.engine import Plan, ingest
+from pipeline.errors import InputError
 from pipeline.sinks.sqlite import StreamRow
+from schemas.types import Event
+
+BEFORE_ALL = -(2**62)
+_UNREAD = "unread:"
+_WAITING_BYTES = 8 * CHUNK_BYTES
+_LEAST_BYTES = 64 * 1024
+
+
+@dataclass(slots=True)
+class Stride:
+    """How much a chunk holds.
+
+    Attributes:
+        span_ms: of event time, or None: any.
+        lanes: how many are being read side by side.
+    """
+
+    span_ms: int | None = None
+    lanes: int = 1
+
+    @property
+    def size(self) -> int:
+        """Bytes, so that what lies read and waiting in all lanes stays within bounds."""
+        return max(_LEAST_BYTES, min(CHUNK_BYTES, _WAITING_BYTES // max(self.lanes, 1)))
+
+
+class Tail(NamedTuple):
+    """The end of a bounded input: what stood unfinished there, and where that began."""
+
+    position: int
+    digest: str
 
 
 @dataclass(slots=True)
 class Chunk:
     """A batch that went through the engine, and where the stream stands behind it.
 
-    ``ending``: what an input's end led to; undone when the file has grown since.
-    ``undone``: the ending before, to be taken back first.
+    Attributes:
+        course: what it was read on.
+        row: the stream's row behind it, but for what the writer knows.
+        undo: the input went on behind what was taken for its end: take that back first.
+        tail: it is a bounded input's end.
     """
 
     result: Ingested
-    position: int
-    digest: bytes
-    state: bytes
-    ending: dict[str, object] | None = None
-    undone: dict[str, object] | None = None
+    course: Course
+    row: StreamRow
+    undo: bool = False
+    tail: Tail | None = None
 
     @property
     def first_time(self) -> int:
         """Earliest event time, or a time before all others where there is no event."""
-        return min((e.time for e in self.result.events), default=-(2**62))
+        return min((e.time for e in self.result.events), default=BEFORE_ALL)
 
 
 @dataclass(slots=True)
@@ -47,135 +84,208 @@ class Lane:
     """One stream and the files that hold it (copies and grown versions of one another).
 
     Attributes:
-        start: time of its first dated line, or None.
-        row: the stream's row in the store, or a fresh one.
+        start: time of its first dated line in epoch milliseconds, or a time before all others.
+        row: where this lane stands; ahead of the store by the chunks it has given out.
+        mark: where the line stands that its files are known by, and that line.
+        files: a bounded input's, the longest first: a shorter copy then has nothing to add.
+        pipe: what is read in the place of files, from the beginning.
+        tail: the end the row's ending is about, or None.
+        kept, account, ending: the writer's: the row as the store has it, what was counted in this
+            stream, and what its end led to.
+        complaints: what a person should know.
+        refused: files that could not be read any more.
     """
 
     plan: Plan
     stream: Stream
-    files: list[Path]
-    start: int | None
+    start: int
     row: StreamRow
+    mark: tuple[int, bytes] = (0, b"")
+    files: list[Path] = field(default_factory=list)
+    pipe: Readable | None = None
+    tail: Tail | None = None
+    kept: StreamRow = field(init=False)
     account: Account = field(default_factory=Account)
+    ending: dict[str, Any] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
-    bytes_read: int = 0
-    spooled: IO[bytes] | None = None
+    refused: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if self.row.account:
-            self.account = Account(**orjson.loads(self.row.account))
+        self.kept, self.row = self.row, replace(self.row)
+        if self.kept.account:
+            self.account = Account(**orjson.loads(self.kept.account))
+        if self.kept.ending:
+            self.ending = orjson.loads(self.kept.ending)
+            self.tail = Tail(*self.ending["tail"])
         readers = ",".join(self.plan.sources)
-        if self.row.readers != readers:
-            if any(rule.startswith("unread:") for rule in self.account.filtered):
-                # A source that was not there then reads what had to be passed over.
-                self.row.position, self.row.state, self.row.ending = 0, b"{}", b""
-                self.account = Account()
-            self.row.readers = readers
+        if self.row.readers != readers and self.unread():
+            # A source that was not there then reads what had to be passed over.
+            self.restart()
+            _count_no_unread(self.account)
+            if self.ending:
+                ended = Account(**self.ending["account"])
+                _count_no_unread(ended)
+                self.ending["account"] = asdict(ended)
+        self.row.readers = readers
 
-    def chunks(self, span_ms: int | None) -> Iterator[Chunk]:
-        """Every chunk of every file, to the end of each.
+    def unread(self) -> dict[str, int]:
+        """Lines by logger that state audit facts which no source reads yet."""
+        rules = self.account.filtered.items()
+        return {r.removeprefix(_UNREAD): n for r, n in rules if r.startswith(_UNREAD)}
 
-        Args:
-            span_ms: no chunk spans more event time than this, or None: as it comes.
-        """
+    def restart(self) -> None:
+        """Read from the beginning. What was read before is known by its ids."""
+        self.row = blank(self.row)
+
+    def chunks(self, stride: Stride) -> Iterator[Chunk]:
+        """Every chunk of every file, to the end of each."""
+        if self.pipe is not None:
+            # A pipe cannot be resumed.
+            self.restart()
+            yield from self._whole(Course(self, self.pipe, "-"), stride)
         for path in self.files:
-            self.stream = _renamed(self.stream, str(path))
-            self.row.carrier = str(path)
-            reader = self.open(self.spooled or open_stream(path))
             try:
-                yield from self._file(reader, span_ms)
-            finally:
-                reader.close()
+                file = open_stream(path)
+            except InputError as error:
+                self.refused.append(str(error))
+                continue
+            with file:
+                yield from self._whole(Course(self, file, shown(path)), stride)
 
-    def open(self, file: IO[bytes]) -> LineReader:
-        """A reader that goes on where the store left off, if the file is still as it was."""
-        reader = LineReader(file, self.plan.max_record_bytes)
-        if self.row.position and not reader.resume(self.row.position, self.row.digest):
-            self.row.position, self.row.state, self.row.ending = 0, b"{}", b""
-        return reader
+    def _whole(self, course: Course, stride: Stride) -> Iterator[Chunk]:
+        yield from course.chunks(stride)
+        if course.lost:
+            said = "was written over while it was read; run again for what it holds now"
+            self.complaints.append(f"{course.carrier}: {said}")
+        else:
+            yield from course.end()
 
-    def _file(self, reader: LineReader, span_ms: int | None) -> Iterator[Chunk]:
-        records = reader.read()
-        ending = orjson.loads(self.row.ending) if self.row.ending else None
-        if ending is not None and not records and _tail(reader) == ending["tail"]:
-            return
-        while records:
-            for part, position, digest in self._parts(records, reader, span_ms):
-                chunk = self.chunk(part, position, digest)
-                chunk.undone, ending = ending, None
+
+def blank(row: StreamRow) -> StreamRow:
+    """The row of a stream of which nothing was read."""
+    return replace(row, position=0, digest=b"", state=b"{}")
+
+
+def _count_no_unread(account: Account) -> None:
+    """Take out what was passed over for want of a source: it is counted anew."""
+    for rule in [r for r in account.filtered if r.startswith(_UNREAD)]:
+        account.items -= account.filtered.pop(rule)
+
+
+class Course:
+    """One file of a lane, read on from where the lane stands, if the file is still as it was.
+
+    Attributes:
+        aside: the file is shorter than what was read of the stream already: another state of
+            it, or a copy in the making. It is read from its beginning, beside the stream, which
+            stays where it was.
+        diverged: the writer found something new in a file that is read aside.
+        lost: the file became another one under our hand.
+    """
+
+    def __init__(self, lane: Lane, file: Readable, carrier: str) -> None:
+        self._lane = lane
+        self._file = file
+        self.carrier = carrier
+        self._stream = replace(lane.stream, carrier=carrier)
+        self.reader = LineReader(file, lane.plan.max_record_bytes)
+        self.aside = self.diverged = self.lost = False
+        row = lane.row
+        if row.position:
+            resumed = self.reader.resume(row.position, row.digest)
+            self.aside = resumed is None
+            if resumed is False:
+                lane.restart()
+        self._row = blank(row) if self.aside else lane.row
+
+    def ahead(self) -> bool:
+        """Whether the stream was read further, or anew, through another file."""
+        row = self._lane.row
+        return not self.aside and (row is not self._row or row.position != self.reader.position)
+
+    def chunks(self, stride: Stride) -> Iterator[Chunk]:
+        """Chunks to the end there is now."""
+        while records := self.reader.read(stride.size):
+            if not self._intact():
+                self.lost = True
+                return
+            for chunk in self._chunks(records, stride.span_ms):
+                tail = self._lane.tail
+                if tail is not None and not self.aside and chunk.row.position > tail.position:
+                    chunk.undo, self._lane.tail = True, None
                 yield chunk
-            records = reader.read()
-        last = self.end(reader)
-        last.undone = ending
-        yield last
 
-    def _parts(
-        self, records: list[Record], reader: LineReader, span_ms: int | None
-    ) -> Iterator[tuple[list[Record], int, bytes]]:
-        if span_ms is None:
-            yield records, reader.position, reader.digest
+    def _intact(self) -> bool:
+        """Whether what was just read is of the file that was known: nobody truncated it before.
+
+        A writer may have filled it again, past where we were. What was truncated stands elsewhere.
+        """
+        at, line = self._lane.mark
+        if not isinstance(self._file, io.BufferedReader):
+            return True
+        return os.pread(self._file.fileno(), len(line), at) == line
+
+    def _chunks(self, records: list[Record], span_ms: int | None) -> Iterator[Chunk]:
+        state = self._row.state
+        result = ingest(self._lane.plan, self._stream, records, orjson.loads(state))
+        cuts = _cuts(result.events, span_ms) if span_ms is not None else []
+        if not cuts:
+            yield self._chunk(result, self.reader.position, self.reader.digest)
             return
-        trial = ingest(self.plan, self.stream, records, orjson.loads(self.row.state))
-        cuts = _cuts(trial, span_ms)
-        starts = [r.position for r in records]
+        places = {record.position: n for n, record in enumerate(records)}
         begin = 0
-        for cut in cuts:
-            place = starts.index(cut)
-            if place > begin:
-                yield records[begin:place], cut, reader.digest_at(cut)
-                begin = place
-        yield records[begin:], reader.position, reader.digest
+        for cut in [*cuts, self.reader.position]:
+            stop = places.get(cut, begin) if cut != self.reader.position else len(records)
+            if stop > begin:
+                state = orjson.loads(self._row.state)
+                result = ingest(self._lane.plan, self._stream, records[begin:stop], state)
+                yield self._chunk(result, cut, self.reader.digest_at(cut))
+                begin = stop
 
-    def chunk(self, records: list[Record], position: int, digest: bytes) -> Chunk:
-        """Run the engine over records of this stream, from the state it is in."""
-        state = orjson.loads(self.row.state)
-        result = ingest(self.plan, self.stream, records, state)
-        self.row.state = orjson.dumps(result.state)
-        self.bytes_read = position
-        return Chunk(result, position, digest, self.row.state)
+    def _chunk(self, result: Ingested, position: int, digest: bytes) -> Chunk:
+        row = self._row
+        row.state, row.position, row.digest = orjson.dumps(result.state), position, digest
+        row.carrier = self.carrier
+        return Chunk(result, self, replace(row))
 
-    def end(self, reader: LineReader) -> Chunk:
-        """What the end of a bounded input leads to. The stream's own state stays before it."""
-        rest = reader.rest()
-        state = orjson.loads(self.row.state)
-        records = [rest] if rest is not None else []
-        result = ingest(self.plan, self.stream, records, state, final=True)
+    def end(self) -> Iterator[Chunk]:
+        """What the end of a bounded input leads to, if anything that was not known already.
+
+        The stream's own state and position stay before what is unfinished there.
+        """
+        lane, reader, row = self._lane, self.reader, self._row
         if reader.broken:
-            self.complaints.append(f"{self.stream.carrier}: {reader.broken} at byte {reader.position}")
-        ending: dict[str, object] = {
-            "tail": _tail(reader),
-            "account": asdict(result.account),
-            "events": [e.id.hex() for e in result.events],
-            "dead_letters": [d.id.hex() for d in result.dead_letters],
-        }
-        return Chunk(result, reader.position, reader.digest, self.row.state, ending)
+            where = f"{self.carrier}: {reader.broken}, at byte {reader.position:,}"
+            lane.complaints.append(f"{where}; what stands before that is read")
+        rest = reader.rest()
+        tail = Tail(reader.position, _unfinished(rest, row.readers))
+        if tail == lane.tail:
+            return
+        records = [rest] if rest is not None else []
+        state = orjson.loads(row.state)
+        result = ingest(lane.plan, self._stream, records, state, final=True)
+        row.position, row.digest, row.carrier = reader.position, reader.digest, self.carrier
+        undo = lane.tail is not None and not self.aside
+        if not self.aside:
+            lane.tail = tail
+        yield Chunk(result, self, replace(row), undo, tail)
 
 
-def _renamed(stream: Stream, carrier: str) -> Stream:
-    return Stream(
-        stream.source, stream.cluster, stream.host, stream.origin, carrier, stream.zone
-    )
-
-
-def _tail(reader: LineReader) -> str:
-    rest = reader.rest()
+def _unfinished(rest: Record | None, readers: str) -> str:
     if rest is None:
-        return ""
+        return readers
     said = f"{rest.length} {rest.digest} {rest.broken} ".encode()
-    return sha256(said + rest.value).hexdigest()
+    return f"{readers} {sha256(said + rest.value).hexdigest()}"
 
 
-def _cuts(trial: Ingested, span_ms: int) -> list[int]:
+def _cuts(events: Iterable[Event], span_ms: int) -> list[int]:
     """Record positions at which a new part begins, so that none spans more than ``span_ms``."""
     cuts: list[int] = []
     first: int | None = None
-    last_position = -1
-    for event in trial.events:
-        position = event.carriage.position
+    for event in events:
         if first is None:
             first = event.time
-        elif abs(event.time - first) > span_ms and position > last_position:
-            cuts.append(position)
+        elif abs(event.time - first) > span_ms:
+            cuts.append(event.carriage.position)
             first = event.time
-        last_position = position
     return cuts

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,25 @@ from typing import Any
 import orjson
 
 from pipeline.errors import StoreError
+from pipeline.sinks.sqlite_file import connect, failure, transaction
 from pipeline.sinks.sqlite_schema import (
-    DEAD_LETTER_COLUMNS, EVENT_COLUMNS, FINDING_COLUMNS, PRAGMAS, SCHEMA, VERSION, ascii_words,
-)  # fmt: skip
+    DEAD_LETTER_COLUMNS,
+    EVENT_COLUMNS,
+    FINDING_COLUMNS,
+    WORDS,
+    ascii_words,
+    keyed,
+)
 from pipeline.stages.detect import Key
 from schemas.types import DeadLetter, Event, Finding
 
-_LOOKUP = 500
-_CACHED_STATES = 20_000
+_ROWS = 200
+_CACHED_STATE_BYTES = 16 * 1024 * 1024
+"""Of detector states as JSON; as objects they take some four times as much."""
+_BEFORE_ALL = -(2**63)
 _SIMPLE = EVENT_COLUMNS[: EVENT_COLUMNS.index("blind_spots")]
 _EVENT = attrgetter(*_SIMPLE)
+_WORDS = attrgetter(*WORDS)
 
 
 @dataclass(slots=True)
@@ -54,53 +64,10 @@ class StreamRow:
     ending: bytes
 
 
-def connect(path: Path, *, create: bool, read_only: bool = False) -> sqlite3.Connection:
-    """Open the store at ``path``.
-
-    Raises:
-        StoreError: there is none (and ``create`` is false), it is no store of ours, it is of
-            another version, or it cannot be read.
-    """
-    if not create and not path.exists():
-        raise StoreError(f"no store at {path}; `auditstream run --store {path}` makes one")
-    mode = "ro" if read_only else "rwc"
-    try:
-        name = path.absolute().as_uri()
-        db = sqlite3.connect(f"{name}?mode={mode}", uri=True, timeout=10, isolation_level=None)
-        if not read_only:
-            for pragma in PRAGMAS:
-                db.execute(pragma)
-        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
-        if not tables and create:
-            with _transaction(db):
-                for statement in SCHEMA.strip().rstrip(";").split(";\n"):
-                    db.execute(statement)
-                db.execute("INSERT INTO meta VALUES ('version', ?)", (str(VERSION),))
-        elif "meta" not in tables:
-            raise StoreError(f"{path} is not an auditstream store; name another with --store")
-        (version,) = db.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()
-    except sqlite3.Error as error:
-        raise StoreError(f"the store {path} cannot be opened: {error}") from error
-    except OSError as error:
-        raise StoreError(f"the store {path} cannot be opened: {error.strerror}") from error
-    if version != str(VERSION):
-        db.close()
-        raise StoreError(
-            f"the store {path} has schema version {version}, this release writes {VERSION}; "
-            "use the release that made it, or a new store"
-        )
-    return db
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
+@cache
+def _insertion(table: str, columns: int, rows: int) -> str:
+    row = f"({','.join('?' * columns)})"
+    return f"INSERT INTO {table} VALUES {','.join([row] * rows)}"
 
 
 class SqliteStore:
@@ -112,22 +79,16 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = _locked(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR, 0o600)
-        except OSError as error:
-            raise StoreError(f"the store {path} cannot be made: {error.strerror}") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            self._db = connect(path, read_only=False)
+        except BaseException:
             os.close(self._lock)
-            raise StoreError(
-                f"another run is writing the store {path}; wait for it, or name another with --store"
-            ) from None
-        self._db = connect(path, create=True)
-        (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
-        self._next = last + 1
+            raise
+        self._next = self._one("SELECT coalesce(max(seq), 0) + 1 FROM events")
+        self._latest = self._one(f"SELECT coalesce(max(time), {_BEFORE_ALL}) FROM events")
         self._states: dict[Key, dict[str, Any]] = {}
+        self._sizes: dict[Key, int] = {}
         self._dirty: set[Key] = set()
 
     def close(self) -> None:
@@ -139,42 +100,73 @@ class SqliteStore:
     def transaction(self) -> Iterator[None]:
         """All that is written inside is kept together, or not at all."""
         try:
-            with _transaction(self._db):
+            with transaction(self._db):
                 yield
                 self._save_states()
         except sqlite3.Error as error:
-            raise StoreError(f"the store {self.path} cannot be written: {error}") from error
+            raise failure(self.path, "written", error) from error
+
+    def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise failure(self.path, "used", error) from error
+
+    def _one(self, sql: str) -> int:
+        ((value,),) = self._all(sql)
+        return int(value)
+
+    def _many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        try:
+            self._db.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise failure(self.path, "written", error) from error
 
     def known(self, events: Sequence[Event]) -> set[bytes]:
         """Ids of ``events`` that the store holds already."""
         found: set[bytes] = set()
-        for start in range(0, len(events), _LOOKUP):
-            part = events[start : start + _LOOKUP]
-            rows = ",".join(["(?,?)"] * len(part))
+        # Nothing later than all that is there can be there: most of a log read forward.
+        asked = [e for e in events if e.time <= self._latest]
+        for start in range(0, len(asked), _ROWS):
+            part = asked[start : start + _ROWS]
             values = [v for e in part for v in (e.time, e.id)]
-            found.update(
-                i for (i,) in self._db.execute(
-                    f"SELECT id FROM events WHERE (time, id) IN (VALUES {rows})", values
-                )
-            )  # fmt: skip
+            found.update(i for (i,) in self._all(keyed(len(part)), values))
+        return found
+
+    def known_dead_letters(self, letters: Sequence[DeadLetter]) -> set[bytes]:
+        """Ids of ``letters`` that the store holds already."""
+        found: set[bytes] = set()
+        for start in range(0, len(letters), _ROWS):
+            ids = [d.id for d in letters[start : start + _ROWS]]
+            marks = ",".join("?" * len(ids))
+            rows = self._all(f"SELECT id FROM dead_letters WHERE id IN ({marks})", ids)
+            found.update(i for (i,) in rows)
         return found
 
     def write_events(self, events: Sequence[Event]) -> None:
         """Insert events that are new."""
-        rows, words = [], []
+        rows: list[Any] = []
+        words: list[Any] = []
         number = self._next
         for event in events:
             carriage = event.carriage
-            rows.append(
-                (number, *_EVENT(event), ",".join(event.blind_spots), event.ocsf, event.raw,
-                 carriage.carrier, carriage.position, carriage.late)
+            rows += (
+                number, *_EVENT(event), ",".join(event.blind_spots), event.ocsf, event.raw,
+                carriage.carrier, carriage.position, carriage.late,
             )  # fmt: skip
-            words.append((number, _words(event)))
+            words += number, ascii_words(" ".join(_WORDS(event)))
             number += 1
         self._next = number
-        marks = ",".join("?" * (len(EVENT_COLUMNS) + 1))
-        self._db.executemany(f"INSERT INTO events VALUES ({marks})", rows)
-        self._db.executemany("INSERT INTO words (rowid, text) VALUES (?, ?)", words)
+        self._latest = max(self._latest, max((e.time for e in events), default=self._latest))
+        self._insert("events", rows, len(EVENT_COLUMNS) + 1)
+        self._insert("words (rowid, text)", words, 2)
+
+    def _insert(self, table: str, values: list[Any], columns: int) -> None:
+        """Insert rows, many a statement: SQLite then works long without the interpreter's lock."""
+        size = _ROWS * columns
+        for start in range(0, len(values), size):
+            part = values[start : start + size]
+            self._all(_insertion(table, columns, len(part) // columns), part)
 
     def write_findings(self, findings: Iterable[Finding]) -> None:
         """Insert versions of findings; a version that is there stays."""
@@ -186,59 +178,59 @@ class SqliteStore:
             )
             for f in findings
         ]
-        self._db.executemany(f"INSERT OR IGNORE INTO findings VALUES ({marks})", rows)
+        self._many(f"INSERT OR IGNORE INTO findings VALUES ({marks})", rows)
 
     def write_dead_letters(self, letters: Iterable[DeadLetter]) -> None:
         """Insert dead letters; one that is there stays."""
         marks = ",".join("?" * len(DEAD_LETTER_COLUMNS))
         rows = [tuple(getattr(d, c) for c in DEAD_LETTER_COLUMNS) for d in letters]
-        self._db.executemany(f"INSERT OR IGNORE INTO dead_letters VALUES ({marks})", rows)
+        self._many(f"INSERT OR IGNORE INTO dead_letters VALUES ({marks})", rows)
 
     def delete_dead_letters(self, ids: Iterable[bytes]) -> None:
         """Take back dead letters of an input's end that was not its end."""
-        self._db.executemany("DELETE FROM dead_letters WHERE id = ?", [(i,) for i in ids])
+        self._many("DELETE FROM dead_letters WHERE id = ?", [(i,) for i in ids])
 
-    def delete_events(self, ids: Iterable[bytes]) -> None:
-        """Take back events of an input's end that was not its end."""
-        for event_id in ids:
-            time = int.from_bytes(event_id[:6], "big")
-            row = self._db.execute(
-                "SELECT seq, actor, address, operation, resource_type, resource, rule, message "
-                "FROM events WHERE time = ? AND id = ?",
-                (time, event_id),
-            ).fetchone()
-            if row:
-                words = ascii_words(" ".join(row[1:]))
-                self._db.execute(
-                    "INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)",
-                    (row[0], words),
+    def delete_events(self, keys: Iterable[tuple[int, bytes]]) -> list[Event]:
+        """Take back events, by (time, id), of an input's end that was not its end.
+
+        Returns them, without documents and carriage.
+        """
+        gone = []
+        sql = f"SELECT seq, {','.join(_SIMPLE)} FROM events WHERE time = ? AND id = ?"
+        for key in keys:
+            for seq, *columns in self._all(sql, key):
+                event = Event(**dict(zip(_SIMPLE, columns, strict=True)))
+                # A contentless index has to be told what it holds.
+                words = (seq, ascii_words(" ".join(_WORDS(event))))
+                self._many(
+                    "INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", [words]
                 )
-                self._db.execute("DELETE FROM events WHERE seq = ?", (row[0],))
+                self._many("DELETE FROM events WHERE seq = ?", [(seq,)])
+                gone.append(event)
+        return gone
 
     def stream(self, key: bytes) -> StreamRow | None:
         """The row of a stream, or None."""
-        row = self._db.execute("SELECT * FROM streams WHERE key = ?", (key,)).fetchone()
-        return StreamRow(*row) if row else None
+        rows = self._all("SELECT * FROM streams WHERE key = ?", (key,))
+        return StreamRow(*rows[0]) if rows else None
 
-    def streams(self) -> list[StreamRow]:
-        """All streams."""
-        return [StreamRow(*row) for row in self._db.execute("SELECT * FROM streams ORDER BY key")]
+    def accounts(self) -> list[bytes]:
+        """What was counted in each stream, JSON."""
+        return [account for (account,) in self._all("SELECT account FROM streams")]
 
     def write_stream(self, row: StreamRow) -> None:
         """Insert or replace a stream's row."""
         values = tuple(getattr(row, name) for name in StreamRow.__slots__)
         marks = ",".join("?" * len(values))
-        self._db.execute(f"INSERT OR REPLACE INTO streams VALUES ({marks})", values)
+        self._many(f"INSERT OR REPLACE INTO streams VALUES ({marks})", [values])
 
     def state_of(self, key: Key) -> dict[str, Any]:
         """A detector's state of one key, to be changed in place; {} where there is none."""
         state = self._states.get(key)
         if state is None:
-            row = self._db.execute(
-                "SELECT state FROM detector_state WHERE detector = ? AND cluster = ? AND key = ?",
-                key,
-            ).fetchone()
-            state = self._states[key] = orjson.loads(row[0]) if row else {}
+            sql = "SELECT state FROM detector_state WHERE detector = ? AND cluster = ? AND key = ?"
+            rows = self._all(sql, key)
+            state = self._states[key] = orjson.loads(rows[0][0]) if rows else {}
         return state
 
     def touch(self, keys: Iterable[Key]) -> None:
@@ -247,28 +239,40 @@ class SqliteStore:
 
     def _save_states(self) -> None:
         rows = [(*key, orjson.dumps(self._states[key], default=list)) for key in self._dirty]
-        self._db.executemany("INSERT OR REPLACE INTO detector_state VALUES (?, ?, ?, ?)", rows)
+        self._many("INSERT OR REPLACE INTO detector_state VALUES (?, ?, ?, ?)", rows)
         self._dirty.clear()
-        if len(self._states) > _CACHED_STATES:
+        self._sizes.update({row[:3]: len(row[3]) for row in rows})
+        if sum(self._sizes.values()) > _CACHED_STATE_BYTES:
             self._states.clear()
+            self._sizes.clear()
 
     def settled(self) -> int:
         """Findings in the settled view."""
-        (rows,) = self._db.execute(
+        return self._one(
             "SELECT count(*) FROM findings AS f WHERE status = 'open' AND version = "
             "(SELECT max(version) FROM findings AS o WHERE o.id = f.id)"
-        ).fetchone()
-        return int(rows)
+        )
 
     def count(self, table: str) -> int:
         """Rows in ``table``."""
-        (rows,) = self._db.execute(f"SELECT count(*) FROM {table}").fetchone()
-        return int(rows)
+        return self._one(f"SELECT count(*) FROM {table}")
 
 
-def _words(event: Event) -> str:
-    parts = (
-        event.actor, event.address, event.operation, event.resource_type, event.resource,
-        event.rule, event.message,
-    )  # fmt: skip
-    return ascii_words(" ".join(parts))
+def _locked(path: Path) -> int:
+    """The descriptor of the lock file beside the store, held as long as it is open."""
+    lock = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock
+    except OSError as error:
+        if lock is not None:
+            os.close(lock)
+        if isinstance(error, BlockingIOError):
+            said = f"another run is writing the store {path}"
+            raise StoreError(f"{said}; wait for it, or name another with --store") from None
+        said = f"the store {path} cannot be made: {error.strerror}"
+        raise StoreError(
+            f"{said}; name a file in a folder that can be written with --store"
+        ) from error

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ArgumentError, StoreError
+import orjson
+
+from pipeline.errors import ArgumentError
 from pipeline.query import Query, tokens
-from pipeline.sinks.sqlite import connect
+from pipeline.sinks.sqlite_file import connect, failure
+from pipeline.sinks.sqlite_schema import keyed
 
 _PAGE = 1000
+_IDS = 400
+_ADDRESS = re.compile(r"[0-9A-Fa-f:.]{2,45}")
 Row = dict[str, Any]
 
 
@@ -25,7 +33,7 @@ class SqliteReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._db = connect(path, create=False, read_only=True)
+        self._db = connect(path, read_only=True)
         self._db.row_factory = sqlite3.Row
         self._db.create_function("within", 2, _within, deterministic=True)
 
@@ -45,7 +53,8 @@ class SqliteReader:
             "version = (SELECT max(version) FROM findings AS o WHERE o.id = findings.id) "
             "AND status = 'open'"
         )
-        where, values = ["1" if history else settled], []
+        where: list[str] = ["1" if history else settled]
+        values: list[Any] = []
         if query.since is not None:
             where.append("last_time >= ?")
             values.append(query.since)
@@ -58,78 +67,109 @@ class SqliteReader:
                 yield row
 
     def _concerns(self, row: Row, query: Query) -> bool:
-        """Whether the finding, or an event it rests on, is what is asked for."""
-        if query.text is not None:
-            said = set(tokens(row["ocsf"].decode()))
-            if not said.issuperset(tokens(query.text)):
-                return False
-        rest = Query(
-            actor=query.actor, resource=query.resource, address=query.address,
-            source=query.source, class_uid=query.class_uid, outcome=query.outcome,
-        )  # fmt: skip
+        """Whether it says all the words, and an event it rests on is what is asked for."""
+        if query.text is not None and not set(_said(row)).issuperset(tokens(query.text)):
+            return False
+        rest = replace(query, since=None, until=None, text=None)
         if rest == Query():
             return True
         where, values = _event_filters(rest)
-        ids = row["evidence"]
-        for start in range(0, len(ids), 16 * 400):
-            part = [ids[i : i + 16] for i in range(start, min(len(ids), start + 16 * 400), 16)]
-            marks = ",".join(["(?,?)"] * len(part))
+        ids = row["evidence"] or self._last_evidence(row["id"])
+        for start in range(0, len(ids), 16 * _IDS):
+            part = [ids[i : i + 16] for i in range(start, min(len(ids), start + 16 * _IDS), 16)]
             keys = [v for i in part for v in (int.from_bytes(i[:6], "big"), i)]
-            sql = f"SELECT 1 FROM events WHERE (time, id) IN (VALUES {marks}) AND {where} LIMIT 1"
-            if self._db.execute(sql, (*keys, *values)).fetchone():
+            if self.all(f"{keyed(len(part))} WHERE {where} LIMIT 1", *keys, *values):
+                return True
+            # An id cannot say a time before 1970.
+            early = [i for i in part if not any(i[:6])]
+            marks = ",".join("?" * len(early))
+            sql = f"SELECT 1 FROM events WHERE time < 0 AND id IN ({marks}) AND {where} LIMIT 1"
+            if early and self.all(sql, *early, *values):
                 return True
         return False
 
+    def _last_evidence(self, finding: bytes) -> bytes:
+        """What a finding that was taken back rested on when it last rested on anything."""
+        sql = "SELECT evidence FROM findings WHERE id = ? AND evidence != x'' ORDER BY version DESC"
+        return bytes(self.one(f"{sql} LIMIT 1", finding) or b"")
+
     def dead_letters(self, query: Query) -> Iterator[Row]:
         """Dead letters in order of (carrier, position). Those without a time are in every period.
+
+        What could not be read has no actor, resource or address: its words are looked at.
 
         Raises:
             ArgumentError: asked for a class or an outcome: what cannot be read has none.
         """
         if query.class_uid is not None or query.outcome is not None:
             raise ArgumentError("dead letters have no class and no outcome: they were not read")
-        where, values = ["1"], []
+        where: list[str] = ["1"]
+        values: list[Any] = []
         if query.since is not None:
             where.append("(time >= ? OR time = 0)")
             values.append(query.since)
         if query.until is not None:
-            where.append("time < ?")
+            where.append("(time < ? OR time = 0)")
             values.append(query.until)
         if query.source is not None:
             where.append("source = ?")
             values.append(query.source)
-        sql = f"SELECT * FROM dead_letters WHERE {' AND '.join(where)} ORDER BY carrier, position, id"
-        wanted = [w for w in (query.actor, query.resource, query.address, query.text) if w]
-        looked_for = {t for w in wanted for t in tokens(w)}
-        for row in self._rows(sql, values):
-            said = f"{row['head']} {row['detail']} {row['reason']}"
-            if not looked_for or looked_for.issubset(tokens(said)):
-                yield row
+        sql = (
+            f"SELECT * FROM dead_letters WHERE {' AND '.join(where)} ORDER BY carrier, position, id"
+        )
+        return (row for row in self._rows(sql, values) if _mentions(row, query))
 
     def one(self, sql: str, *values: Any) -> Any:
         """First column of the first row of a question of our own."""
-        row = self._db.execute(sql, values).fetchone()
-        return row[0] if row else None
+        return next((next(iter(row.values())) for row in self._rows(sql, values)), None)
 
     def all(self, sql: str, *values: Any) -> list[Row]:
         """Rows of a question of our own."""
         return list(self._rows(sql, values))
 
-    def _rows(self, sql: str, values: Any) -> Iterator[Row]:
+    def _rows(self, sql: str, values: Sequence[Any]) -> Iterator[Row]:
         try:
             cursor = self._db.execute(sql, values)
             while rows := cursor.fetchmany(_PAGE):
                 for row in rows:
                     yield dict(row)
         except sqlite3.Error as error:
-            raise StoreError(f"the store {self._path} cannot be read: {error}") from error
+            raise failure(self._path, "read", error) from error
 
 
+def _said(row: Row) -> list[str]:
+    """Words of a finding: its own, not the names of its document's fields."""
+    document = orjson.loads(row["ocsf"])
+    title = document.get("finding_info", {}).get("title", "")
+    named = [row[name] for name in ("detector", "key", "cluster", "actor", "address")]
+    return tokens(" ".join([*named, document.get("message", ""), title]))
+
+
+def _mentions(row: Row, query: Query) -> bool:
+    """Whether what is left of an unreadable record has the names, address and words asked for."""
+    said = f"{row['head']} {row['raw'].decode('utf-8', 'replace')}"
+    for name in (query.actor, query.resource):
+        if name is not None and not re.search(".*".join(map(re.escape, name.split("*"))), said):
+            return False
+    if query.address is not None and not any(
+        _within(found.strip(".:"), query.address) for found in _ADDRESS.findall(said)
+    ):
+        return False
+    words = tokens(query.text or "")
+    return not words or set(tokens(f"{said} {row['detail']} {row['reason']}")).issuperset(words)
+
+
+@lru_cache(maxsize=65_536)
 def _within(address: str, network: str) -> bool:
     try:
-        return ipaddress.ip_address(address) in ipaddress.ip_network(network)
+        return ipaddress.ip_address(address) in _network(network)
     except ValueError:
         return False
+
+
+@lru_cache(maxsize=16)
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text)
 
 
 def _event_filters(query: Query) -> tuple[str, list[Any]]:
@@ -159,7 +199,7 @@ def _event_filters(query: Query) -> tuple[str, list[Any]]:
     if query.outcome is not None:
         need("outcome = ?", query.outcome)
     if query.text is not None:
-        match = " AND ".join(f'"{t}"' for t in tokens(query.text))
+        match = " ".join(f'"{t}"' for t in dict.fromkeys(tokens(query.text)))
         need("seq IN (SELECT rowid FROM words WHERE words MATCH ?)", match)
     return " AND ".join(where) or "1", values
 

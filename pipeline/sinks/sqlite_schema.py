@@ -8,11 +8,15 @@ holds both.
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import cache
 from typing import Final
 
 from schemas.types import Carriage, DeadLetter, Event, Finding
 
+APPLICATION_ID: Final = int.from_bytes(b"audt")
+"""In the file's header (``PRAGMA application_id``): what tells our store from any other."""
 VERSION: Final = 1
+"""``PRAGMA user_version``."""
 
 EVENT_COLUMNS: Final = tuple(f.name for f in fields(Event) if f.name != "carriage") + tuple(
     f.name for f in fields(Carriage)
@@ -37,13 +41,12 @@ def _columns(*classes: type) -> str:
     return ", ".join(
         f"{f.name} {_TYPES[str(f.type)]} NOT NULL"
         for cls in classes
-        for f in fields(cls)  # type: ignore[arg-type]
+        for f in fields(cls)
         if str(f.type) in _TYPES
     )
 
 
 SCHEMA: Final = f"""
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE events (seq INTEGER PRIMARY KEY, {_columns(Event, Carriage)});
 CREATE UNIQUE INDEX events_by_time ON events (time, id);
 CREATE INDEX events_by_actor ON events (actor, time);
@@ -71,6 +74,17 @@ PRAGMAS: Final = (
     "PRAGMA wal_autocheckpoint = 4000",
     "PRAGMA temp_store = MEMORY",
 )
+
+
+@cache
+def keyed(count: int) -> str:
+    """A question for the ids of events at ``count`` pairs of (time, id)."""
+    rows = ",".join(["(?,?)"] * count)
+    # `(time, id) IN (VALUES …)` would read the whole index.
+    return (
+        f"WITH wanted(t, i) AS (VALUES {rows}) "
+        "SELECT id FROM wanted CROSS JOIN events ON time = t AND id = i"
+    )
 
 
 def ascii_words(text: str) -> str:

@@ -1,0 +1,57 @@
+"""The command ``auditstream`` as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SCRIPT = str(Path(sys.executable).with_name("auditstream"))
+
+
+def auditstream(
+    *arguments: str | Path,
+    cwd: Path,
+    stdin: bytes = b"",
+    timeout_s: float = 120,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run it to its end; what it wrote is text."""
+    done = subprocess.run(
+        [SCRIPT, *map(str, arguments)],
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        timeout=timeout_s,
+        env=environment,
+        check=False,
+    )
+    return subprocess.CompletedProcess(
+        done.args,
+        done.returncode,
+        done.stdout.decode("utf-8", "surrogateescape"),
+        done.stderr.decode("utf-8", "surrogateescape"),
+    )
+
+
+def start(*arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
+    """Start it, to be signalled or killed."""
+    return subprocess.Popen(
+        [SCRIPT, *map(str, arguments)],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def summary(stdout: str) -> dict[str, Any]:
+    """The last line of ``--summary json``; it must balance."""
+    found: dict[str, Any] = json.loads(stdout.splitlines()[-1])
+    gone = found["duplicates"] + found["filtered"] + found["dead_letters"]
+    assert found["items"] == found["events"] + gone
+    return found
