@@ -85,7 +85,7 @@ bench: $(DEV_READY) ## Measure throughput and cost per event
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 .PHONY: chaos
-chaos: $(DEV_READY) ## Kill workers and servers under load, and check that the sums still balance
+chaos: $(DEV_READY) ## Kill runs at random moments, and check that nothing is lost or told twice
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 \

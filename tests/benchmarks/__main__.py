@@ -1,0 +1,69 @@
+"""``make bench``: what an event costs, beside the floor in the same run.
+
+Absolute figures differ from machine to machine and from hour to hour; the ratios are the point.
+Each figure is from a process of its own, so that none pays for another's memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.benchmarks.measures import MEASURES
+from tests.logs import authentication_lines, authorizer_lines, write
+
+_SMALL = 100_000
+
+
+def _measure(name: str, path: Path) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.measures", name, str(path)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def _row(what: str, figures: dict[str, float]) -> None:
+    print(
+        f"{what:<56}{figures['rate']:>12,.0f}/s{figures['cpu_us']:>9.1f} µs"
+        f"{figures['memory'] / 2**20:>8.0f} MB",
+        flush=True,
+    )
+
+
+def main() -> int:
+    """Measure, print, and say the ratios the project promises."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--lines", type=int, default=1_000_000, help="lines of the large run")
+    lines: int = parser.parse_args().lines
+    with tempfile.TemporaryDirectory(prefix="auditstream-bench-") as folder:
+        large, small = Path(folder, "large.log"), Path(folder, "small.log")
+        logins = Path(folder, "logins.log")
+        print(f"Writing {lines:,} authorizer lines, {_SMALL:,} of them again, and as many logins …")
+        write(large, authorizer_lines(lines))
+        write(small, authorizer_lines(min(_SMALL, lines)))
+        write(logins, authentication_lines(min(_SMALL, lines)))
+        print(f"\n{'':<56}{'events':>13}{'CPU/event':>13}{'peak':>10}")
+        for name, what in MEASURES.items():
+            if name not in ("store", "run"):
+                _row(what, _measure(name, logins if name == "authentication" else small))
+        _row(f"whole embedded run, {_SMALL:,} lines", small_run := _measure("run", small))
+        _row(f"SQLite alone, this schema, {lines:,} rows", alone := _measure("store", large))
+        _row(f"whole embedded run, {lines:,} lines", run := _measure("run", large))
+    print(f"\nwhole run / SQLite alone: {run['rate'] / alone['rate']:.0%} (promised: 60 %)")
+    print(
+        f"peak memory, {lines:,} lines / {_SMALL:,} lines: "
+        f"{run['memory'] / small_run['memory']:.2f} (promised: does not grow with the input)"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
