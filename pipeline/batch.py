@@ -259,15 +259,19 @@ class Account:
 
     MOST_RULES = 500
     """Rule names hold logger names, and those can be a client's text: the rest is counted as one."""
+    OTHER_RULES = "logger:(other)"
 
     def add(self, other: Account) -> None:
-        """Add another account's figures to this one's."""
+        """Add another account's figures to this one's. Only here rules can be too many: counted in
+        a batch, they would depend on its size."""
         self.records += other.records
         self.items += other.items
         self.events += other.events
         self.duplicates += other.duplicates
         for rule, count in other.filtered.items():
-            self.count_filtered(rule, count)
+            if rule not in self.filtered and len(self.filtered) >= self.MOST_RULES:
+                rule = self.OTHER_RULES
+            self.filtered[rule] = self.filtered.get(rule, 0) + count
         for reason, count in other.dead_letters.items():
             self.dead_letters[reason] = self.dead_letters.get(reason, 0) + count
 
@@ -281,15 +285,14 @@ class Account:
             (self.filtered, other.filtered), (self.dead_letters, other.dead_letters),
         ):  # fmt: skip
             for name, count in theirs.items():
+                name = name if name in mine else self.OTHER_RULES
                 mine[name] = mine.get(name, 0) - count
                 if not mine[name]:
                     del mine[name]
 
-    def count_filtered(self, rule: str, count: int = 1) -> None:
-        """Count ``count`` items under ``rule``, or under "other" once there are too many rules."""
-        if rule not in self.filtered and len(self.filtered) >= self.MOST_RULES:
-            rule = "logger:(other)"
-        self.filtered[rule] = self.filtered.get(rule, 0) + count
+    def count_filtered(self, rule: str) -> None:
+        """Count one item of a batch under ``rule``."""
+        self.filtered[rule] = self.filtered.get(rule, 0) + 1
 
     def balances(self) -> bool:
         """Whether every item is accounted for."""

@@ -18,6 +18,8 @@ from schemas.vocabulary import BlindSpot
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _CACHED_SECONDS = 65_536
+_MILLIS = {f"{mark}{number:03d}": number for mark in ",." for number in range(1000)}
+"""What log4j writes behind the seconds."""
 
 Spots = tuple[str, ...]
 
@@ -34,15 +36,14 @@ def clock(zone: str) -> Callable[[str], tuple[int, Spots]]:
     seconds: dict[str, tuple[int, Spots]] = {}
 
     def read(stamp: str) -> tuple[int, Spots]:
-        second, rest = stamp[:19], stamp[19:]
-        if len(rest) == 4 and rest[0] in ",." and rest[1:].isdecimal() and rest.isascii():
-            millis, offset = int(rest[1:]), None
-        else:
-            millis, offset = _tail(rest)
-        if offset is not None:
-            local = _second(second)
-            at = (local.replace(tzinfo=timezone(offset)) - _EPOCH) // _MS
-            return at + millis, ()
+        second = stamp[:19]
+        millis = _MILLIS.get(stamp[19:])
+        if millis is None:
+            millis, offset = _tail(stamp[19:])
+            if offset is not None:
+                local = _second(second)
+                at = (local.replace(tzinfo=timezone(offset)) - _EPOCH) // _MS
+                return at + millis, ()
         known = seconds.get(second)
         if known is None:
             if len(seconds) >= _CACHED_SECONDS:

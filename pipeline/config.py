@@ -199,7 +199,7 @@ def example() -> str:
         ("[[principals]]", PrincipalRule, PrincipalRule.__doc__ or ""),
     ):
         lines += ["", f"# {note}", f"# {title}"]
-        _scalars(model, lines, comment="# ")
+        _scalars(model, lines, comment="#   ")
     lines += ["", f"# {Redaction.__doc__}", "[redaction]"]
     _scalars(Redaction, lines)
     for name, detector in detectors().items():
@@ -215,8 +215,8 @@ def _scalars(model: type[BaseModel], lines: list[str], comment: str = "") -> Non
             continue
         if field.is_required():
             default = f"a {name}"
-        lines.append(f"{comment}# {field.description}" if not comment else f"#   # {field.description}")
-        lines.append(f"{comment}{name} = {_toml(default)}" if not comment else f"#   {name} = {_toml(default)}")
+        lines.append(f"{comment}# {field.description}")
+        lines.append(f"{comment}{name} = {_toml(default)}")
 
 
 def _toml(value: Any) -> str:

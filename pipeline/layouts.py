@@ -46,29 +46,23 @@ def split(text: str) -> Head | None:
     return None
 
 
-def _is_year(text: str) -> bool:
-    return text.isdecimal() and text.isascii()
-
-
 def _bracketed(text: str) -> Head | None:
     end = text.find("] ", 5, _LONGEST_STAMP + 3)
     if end < 0:
         return None
-    stamp = text[1:end]
-    if stamp[4:5] != "-":
-        level = stamp.strip()
+    year = text[1:6]
+    if year[4:] != "-":
+        level = text[1:end].strip()
         return _trailing(text, level, end) if level in LEVELS else None
-    if not _is_year(stamp[:4]):
-        return None
     space = text.find(" ", end + 2, end + 8)
     level = text[end + 2 : space]
-    if level not in LEVELS:
+    if level not in LEVELS or not (year[:4].isdecimal() and year.isascii()):
         return None
-    return _with_logger("default", stamp, level, text, space + 1, len(text))
+    return _with_logger("default", text[1:end], level, text, space + 1, len(text))
 
 
 def _strimzi(text: str) -> Head | None:
-    if text[4:5] != "-" or not _is_year(text[:4]):
+    if text[4:5] != "-" or not (text[:4].isdecimal() and text[:4].isascii()):
         return None
     space = text.find(" ", 18, _LONGEST_STAMP) if text[10:11] in (" ", "T") else -1
     if space < 0:
@@ -100,28 +94,25 @@ def _with_logger(layout: str, stamp: str, level: str, text: str, start: int, sto
 def logger_at_end(text: str, start: int, stop: int) -> tuple[str, int]:
     """The logger named at the end of ``text[start:stop]`` as ``… (a.b.C)``, and where that begins.
 
-    Returns an empty name where there is none.
+    Returns an empty name and ``stop`` where there is none.
     """
-    if text[stop - 1 : stop] != ")":
-        return "", stop
     place = text.rfind(" (", start, stop)
-    if place < 0:
+    if place < 0 or text[stop - 1] != ")":
         return "", stop
-    logger = _logger(text[place + 2 : stop - 1])
-    return logger, place if logger else stop
+    written = text[place + 2 : stop - 1]
+    name = _known.get(written) or _logger(written)
+    return name, place if name else stop
 
 
 def _logger(written: str) -> str:
     """The logger's name without its line number, or empty where it is none."""
-    name = _known.get(written)
-    if name is None:
-        found = _LOGGER.fullmatch(written)
-        if not found:
-            return ""
-        if len(_known) >= _MOST_KNOWN:
-            _known.clear()
-        name = _known[written] = found[1]
-    return name
+    found = _LOGGER.fullmatch(written)
+    if not found:
+        return ""
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    _known[written] = found[1]
+    return found[1]
 
 
 def without_level(text: str) -> str:

@@ -22,7 +22,7 @@ def add(commands: Any) -> None:
         ("sources", "what can be read, with its documentation and blind spots", _sources, "NAME"),
         ("detectors", "what is looked for, with triage guides", _detectors, "NAME"),
         ("schema", "Avro schemas, OpenSearch templates, OCSF field table", _schema, "NAME"),
-        ("config", "print a complete, commented configuration, or check a given one", _config, "FILE"),
+        ("config", "print a complete, commented configuration, or check one", _config, "FILE"),
     ):
         p = commands.add_parser(name, help=help_, description=help_.capitalize() + ".")
         p.set_defaults(run=run)
@@ -112,8 +112,11 @@ def _config(arguments: argparse.Namespace) -> int:
     else:
         config = load(Path(arguments.name))
         config.plan()
-        print(f"{arguments.name}: {len(config.inputs)} inputs, {len(config.principals)} principals, "
-              f"{len(config.active())} detectors; nothing wrong")  # fmt: skip
+        counts = (
+            f"{len(config.inputs)} inputs, {len(config.principals)} principals, "
+            f"{len(config.active())} detectors"
+        )
+        print(f"{arguments.name}: {counts}; nothing wrong")
     return 0
 
 

@@ -96,7 +96,8 @@ def _store(path: Path, required: bool) -> list[Check]:
     except AuditstreamError as error:
         return [Check("bad", f"store {path}", str(error))]
     if not sound:
-        return [Check("bad", f"store {path} is damaged", "restore it, or read the logs into a new one")]
+        advice = "restore it, or read the logs into a new one"
+        return [Check("bad", f"store {path} is damaged", advice)]
     return [Check("ok", f"store {path}: {events:,} events")]
 
 
@@ -104,7 +105,8 @@ def _strangers(path: Path) -> list[Check]:
     """Principals that no entry of the configuration covers."""
     try:
         reader = SqliteReader(path)
-        rows = reader.all("SELECT DISTINCT actor FROM events WHERE actor_kind = 'unknown' ORDER BY 1")
+        sql = "SELECT DISTINCT actor FROM events WHERE actor_kind = 'unknown' ORDER BY 1"
+        rows = reader.all(sql)
         reader.close()
     except AuditstreamError:
         return []
@@ -124,7 +126,7 @@ def _input(plan: Plan, given: Input) -> list[Check]:
     except AuditstreamError as error:
         return [Check("bad", f"input {given.path}", str(error))]
     if not given.zone:
-        advice = "stamps without an offset are taken as UTC; set zone for this input if they are not"
+        advice = "stamps without an offset are taken as UTC; if they are not, set its zone"
         zone = [Check("note", f"input {given.path}: no time zone configured", advice)]
     else:
         zone = []
@@ -145,12 +147,14 @@ def _file(plan: Plan, given: Input, path: Path) -> list[Check]:
     unread = sorted(r.removeprefix("unread:") for r in account.filtered if r.startswith("unread:"))
     if not result.events and not account.filtered:
         return [Check("note", f"{path}: nothing recognised", "it will be named and not read")]
-    checks = [Check("ok", f"{path}: {account.events:,} events in the first {reader.position:,} bytes")]
+    looked_at = f"{account.events:,} events in the first {reader.position:,} bytes"
+    checks = [Check("ok", f"{path}: {looked_at}")]
     if unread:
         checks.append(Check("note", f"{path}: {unread[0]} cannot be read by this release yet"))
     if account.dead_letters:
         said = ", ".join(f"{n} {reason}" for reason, n in sorted(account.dead_letters.items()))
-        checks.append(Check("note", f"{path}: {said}", "see `auditstream dead-letters` after a run"))
+        advice = "see `auditstream dead-letters` after a run"
+        checks.append(Check("note", f"{path}: {said}", advice))
     return checks + _levels(path, result.events)
 
 
@@ -161,13 +165,11 @@ def _levels(path: Path, events: list[Any]) -> list[Check]:
     logins = [e for e in events if e.source == "kafka_authentication"]
     advice = "`auditstream broker-logging` prints what to set, and why"
     if decisions and not any(e.outcome == "success" for e in decisions):
-        checks.append(
-            Check("note", f"{path}: only denials: allowed decisions are not logged (level INFO)", advice)
-        )
+        what = "only denials: allowed decisions are not logged (level INFO)"
+        checks.append(Check("note", f"{path}: {what}", advice))
     if logins and not any(e.outcome == "success" for e in logins):
-        checks.append(
-            Check("note", f"{path}: only failed logins: successful ones are not logged (level INFO)", advice)
-        )
+        what = "only failed logins: successful ones are not logged (level INFO)"
+        checks.append(Check("note", f"{path}: {what}", advice))
     if any("no_request" in e.blind_spots for e in decisions):
         checks.append(Check("note", f"{path}: this dialect does not say which request was decided"))
     return checks

@@ -47,7 +47,8 @@ def table(rows: Iterable[Row], columns: Sequence[Column]) -> int:
         cells = [[clean(cell(row)) for _, cell, _ in columns] for row in page]
         if not widths:
             widths = _widths(cells, columns)
-            print("  ".join(h.ljust(w) for (h, _, _), w in zip(columns, widths, strict=True)).rstrip())
+            headings = (_fit(h, w) for (h, _, _), w in zip(columns, widths, strict=True))
+            print("  ".join(headings).rstrip())
         for line in cells:
             shown = (_fit(c, w) for c, w in zip(line, widths, strict=True))
             print("  ".join(shown).rstrip())

@@ -39,7 +39,7 @@ def add(commands: Any) -> None:
         "incident, captured from a real broker, into a throw-away store.",
     )
     p.set_defaults(run=_run)
-    p.add_argument("--config", type=Path, metavar="F", help="configuration (see `auditstream config`)")
+    p.add_argument("--config", type=Path, metavar="F", help="see `auditstream config`")
     p.add_argument(
         "--input",
         action="append",
@@ -48,7 +48,7 @@ def add(commands: Any) -> None:
         help="source (or auto) and a file, folder, glob, .gz or -; takes the place of the "
         "configuration's inputs; may be repeated",
     )
-    p.add_argument("--store", type=Path, metavar="PATH", help="the store (default: the configuration's)")
+    p.add_argument("--store", type=Path, metavar="PATH", help="default: the configuration's")
     p.add_argument("--follow", action="store_true", help="go on as files grow, until interrupted")
     p.add_argument("--summary", choices=("text", "json"), default="text")
 
@@ -179,8 +179,8 @@ def _notices(summary: Summary, path: Path) -> None:
         lines = sum(loggers.values())
         several = len(loggers) > 1
         notice(
-            f"{name}: {lines} lines of {min(loggers)}{' and others' if several else ''} state audit "
-            "facts that this release cannot read yet; a later one will, from the beginning"
+            f"{name}: {lines} lines of {min(loggers)}{' and others' if several else ''} state "
+            "audit facts that this release cannot read yet; a later one will, from the beginning"
         )
     for complaint in summary.complaints:
         notice(complaint)

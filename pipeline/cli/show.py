@@ -40,14 +40,14 @@ def add(commands: Any) -> None:
 
 def _filters(p: argparse.ArgumentParser) -> None:
     p.add_argument("--config", type=Path, metavar="F", help="configuration that names the store")
-    p.add_argument("--store", type=Path, metavar="PATH", help="the store (default: the configuration's)")
+    p.add_argument("--store", type=Path, metavar="PATH", help="default: the configuration's")
     p.add_argument("--since", metavar="TIME", help="from this time on, UTC unless it has an offset")
     p.add_argument("--until", metavar="TIME", help="before this time")
     p.add_argument("--actor", help="principal (User:alice) or its name; * for anything")
     p.add_argument("--resource", help="name of the resource; * for anything")
     p.add_argument("--ip", help="source address or network (CIDR)")
     p.add_argument("--source", help="source that read it")
-    p.add_argument("--class", dest="class_", metavar="CLASS", help="authentication, api_activity, 3002, …")
+    p.add_argument("--class", dest="class_", metavar="CLASS", help="authentication, 3002, …")
     p.add_argument("--outcome", help="success, failure or unknown")
     p.add_argument("--text", help="all these words, in any order")
     p.add_argument("--limit", type=int, metavar="N", help="at most N")

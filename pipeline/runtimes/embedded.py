@@ -7,11 +7,13 @@ one transaction: a killed run goes on where it was, and a second run adds nothin
 
 from __future__ import annotations
 
+import gc
 import gzip
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ from pipeline.config import Config, Input
 from pipeline.engine import Plan
 from pipeline.errors import InputError
 from pipeline.runtimes.lanes import BEFORE_ALL, Chunk, Lane, Stride
-from pipeline.runtimes.merge import Feed, Merge
+from pipeline.runtimes.merge import Ahead, Feed, Taken, merged
 from pipeline.sinks.sqlite import SqliteStore, StreamRow
 from pipeline.stages.detect import Active, detect, sightings
 from pipeline.stages.enrich import address
@@ -35,7 +37,10 @@ from pipeline.stages.identify import digest
 from pipeline.stages.recognise import Look, recogniser
 from schemas.types import DeadLetter, Event
 
+_COLLECTED_OBJECTS = 100_000
 COMMIT_EVENTS = 10_000
+CHUNKS_AHEAD = 4
+"""Made while SQLite commits, which takes as long as three of them."""
 _PATIENCE_S = 1.0
 """How long what was written waits in an open transaction for more of a slow input."""
 
@@ -215,25 +220,35 @@ class Embedded:
         return Stride(min((s.horizon_s * 250 for _, s in self.active), default=None))
 
     def drain(self, feeds: Iterable[Feed], stride: Stride) -> None:
-        """Take chunks in order of their earliest event, across all lanes, and write them.
-
-        The engine runs one chunk ahead in a thread of its own: SQLite works without the
-        interpreter's lock, so that the two share the time.
-        """
-        with ThreadPoolExecutor(1, "engine") as ahead:
-            merge = Merge(feeds, stride, ahead)
-            while not self.stop and not merge.exhausted:
-                if merge.ready(_PATIENCE_S):
+        """Take chunks in order of their earliest event, across all lanes, and write them."""
+        with Ahead(merged(feeds, stride), CHUNKS_AHEAD) as ahead:
+            try:
+                while not self.stop and (taken := self._next(ahead)):
                     with self.store.transaction():
-                        self._fill(merge)
+                        self._fill(taken, ahead)
+            except BaseException:
+                # Whatever waits for a slow input must not wait for ever.
+                self.stop = True
+                raise
 
-    def _fill(self, merge: Merge) -> None:
+    def _next(self, ahead: Ahead) -> Taken | None:
+        while not self.stop:
+            with suppress(TimeoutError):
+                return ahead.take(_PATIENCE_S)
+        return None
+
+    def _fill(self, taken: Taken | None, ahead: Ahead) -> None:
+        """Write chunks until it is time to commit."""
         self._written = 0
-        while self._written < COMMIT_EVENTS and not self.stop:
-            # What a slow input led to is to be seen before its next line comes.
-            if not merge.ready(_PATIENCE_S) or (taken := merge.take()) is None:
-                return
+        while taken is not None:
             self.apply(*taken)
+            if self._written >= COMMIT_EVENTS or self.stop:
+                return
+            try:
+                taken = ahead.take(_PATIENCE_S)
+            except TimeoutError:
+                # What a slow input led to is to be seen before its next line comes.
+                return
 
     def apply(self, lane: Lane, chunk: Chunk) -> None:
         """Write one chunk and all it leads to. Inside a transaction."""
@@ -312,6 +327,18 @@ class Embedded:
             state, names = self.store.state_of(key), {e.id.hex() for e, _ in seen.evidence}
             state["evidence"] = [e for e in state["evidence"] if e[1] not in names]
             self.store.touch([key])
+
+
+@contextmanager
+def seldom_collected() -> Iterator[None]:
+    """Let the cycle collector look seldom: the engine makes many objects and no cycles, and being
+    looked through every few hundred of them costs a third of its time."""
+    before = gc.get_threshold()
+    gc.set_threshold(_COLLECTED_OBJECTS, 50, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _mark_late(event: Event) -> None:

@@ -47,24 +47,22 @@ class Router:
 
     sources: Mapping[str, Source]
     only: str = "auto"
-    _routes: dict[str, str | Filtered] = field(default_factory=dict)
+    _routes: dict[str, tuple[str | Filtered, Source | None]] = field(default_factory=dict)
 
     def by_logger(self, logger: str) -> str | Filtered:
         """The name of the logger's source, or the rule that filters it."""
-        route = self._routes.get(logger)
-        if route is None:
-            route = self._find(logger)
-            if len(self._routes) < MOST_LOGGERS:
-                self._routes[logger] = route
-        return route
+        return (self._routes.get(logger) or self._find(logger))[0]
 
-    def _find(self, logger: str) -> str | Filtered:
+    def _find(self, logger: str) -> tuple[str | Filtered, Source | None]:
+        rule = "unread" if self.only == "auto" and logger.startswith(UNREAD_LOGGERS) else "logger"
+        found: tuple[str | Filtered, Source | None] = Filtered(f"{rule}:{logger}"), None
         for source in self.sources.values():
             if logger in source.loggers and self.only in ("auto", source.name):
-                return source.name
-        if self.only == "auto" and logger.startswith(UNREAD_LOGGERS):
-            return Filtered(f"unread:{logger}")
-        return Filtered(f"logger:{logger}")
+                found = source.name, source
+                break
+        if len(self._routes) < MOST_LOGGERS:
+            self._routes[logger] = found
+        return found
 
     def by_text(self, text: str) -> str:
         """The name of the source that recognises a line without a layout, or empty."""
@@ -81,16 +79,14 @@ class Router:
         One in a source's words under a foreign logger was broken, and ended by a client; not where
         the logger stands before the message.
         """
-        logger, message = head.logger, head.message
-        route = self.by_logger(logger)
-        if isinstance(route, str):
-            recognise = self.sources[route].recognise
-            if recognise is not None and recognise(message):
-                return route, self.whole(route, message)
-        owner = "" if head.layout == "trailing" else self.by_text(message)
+        layout, _, _, logger, message, _ = head
+        route, source = self._routes.get(logger) or self._find(logger)
+        if source is not None and source.recognise is not None and source.recognise(message):
+            return route, source.whole is None or source.whole(message)
+        owner = "" if layout == "trailing" else self.by_text(message)
         loggers = self.sources[owner].loggers if owner and owner != route else ()
         if not loggers:
-            return route, isinstance(route, Filtered) or self.whole(route, message)
+            return route, source is None or source.whole is None or source.whole(message)
         # `%c{1}` writes the last part of a logger's name alone.
         ours = any(name.endswith("." + logger) for name in loggers)
         return owner, ours and self.whole(owner, message)
