@@ -258,7 +258,7 @@ class Account:
     dead_letters: dict[str, int] = field(default_factory=dict)
 
     MOST_RULES = 500
-    """Rule names hold logger names, and those can be a client's text: the rest is counted as one."""
+    """Rule names hold loggers, and those can be a client's text: the rest is counted as one."""
     OTHER_RULES = "logger:(other)"
 
     def add(self, other: Account) -> None:

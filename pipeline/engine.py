@@ -69,9 +69,7 @@ def ingest(
         the split into batches, the concatenated results are the same.
     """
     router = Router(plan.sources, stream.source)
-    lines = unwrap(
-        records, state, lambda t: bool(router.by_text(t)), plan.max_record_bytes, final
-    )
+    lines = unwrap(records, state, lambda t: bool(router.by_text(t)), plan.max_record_bytes, final)
     framed = frame(lines, state, router, final)
     reading = _reading(stream)
     items = route(framed, plan.sources, reading, state)

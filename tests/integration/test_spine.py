@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ Document = dict[str, Any]
 
 def auditstream(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [COMMAND, *arguments], cwd=folder, capture_output=True, text=True, timeout=120
+        [COMMAND, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -65,11 +64,11 @@ class Played:
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     home = tmp_path_factory.mktemp("kafka")
     with Kafka(home, incident.USERS, logging="debug", clients=incident.HOSTS) as kafka:
         incident.play(kafka, pause_s=0.3)
-    yield Played(kafka, tmp_path_factory.mktemp("run"))
+    return Played(kafka, tmp_path_factory.mktemp("run"))
 
 
 @pytest.mark.parametrize("deed", DEEDS, ids=lambda d: f"{d.principal}-{d.operation}-{d.resource}")

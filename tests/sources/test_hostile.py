@@ -98,7 +98,7 @@ def cut_everywhere(line: bytes, step: int = 1) -> None:
     before, behind = [LINE.encode()], [decision(START, "User:bob").encode()]
     known = full | {deed(e) for e in feed_lines([*before, *behind]).events}
     # Who a client claims to be is left out where the claim may have been cut.
-    known |= {("", *rest) for _, *rest in full}
+    known |= {("", operation, outcome, address) for _, operation, outcome, address in full}
     for cut in range(0, len(line) + 1, step):
         head = line[:cut]
         for lines in ([head], [*before, head], [head, *behind], [*before, head, *behind]):
