@@ -220,7 +220,7 @@ class Embedded:
 
     def drain(self, feeds: Iterable[Feed], stride: Stride) -> None:
         """Take chunks in order of their earliest event, across all lanes, and write them."""
-        with Ahead(merged(feeds, stride), CHUNKS_AHEAD) as ahead:
+        with seldom_collected(), Ahead(merged(feeds, stride), CHUNKS_AHEAD) as ahead:
             try:
                 while not self.stop and (taken := self._next(ahead)):
                     with self.store.transaction():

@@ -214,6 +214,8 @@ class Course:
                 if tail is not None and not self.aside and chunk.row.position > tail.position:
                     chunk.undo, self._lane.tail = True, None
                 yield chunk
+        # An end may be one that a truncation made.
+        self.lost = not self._intact()
 
     def _intact(self) -> bool:
         """Whether what was just read is of the file that was known: nobody truncated it before.

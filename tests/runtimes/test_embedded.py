@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.config import Config, Input
 from pipeline.runtimes.embedded import Embedded
-from pipeline.runtimes.lanes import Chunk, Lane
+from pipeline.runtimes.lanes import Chunk, Lane, Stride
 from pipeline.sinks.sqlite import SqliteStore
 from tests.logs import authorizer_lines, broker_lines, write
 from tests.runtimes.runs import balanced, contents, events, nothing, rows, run, settled, words
@@ -196,6 +196,10 @@ class Overwritten(Embedded):
     """A run under which, after its first chunk, the log is truncated and filled anew."""
 
     done = False
+
+    def stride(self, lanes: int) -> Stride:
+        """So little at a time that the file is longer than what is read ahead of what is written."""
+        return Stride(lanes=100_000)
 
     def apply(self, lane: Lane, chunk: Chunk) -> None:
         super().apply(lane, chunk)
