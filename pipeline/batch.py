@@ -181,7 +181,10 @@ class Source:
         read: lines to outcomes.
         loggers: Java logger names whose lines are this source's, in any of the known layouts.
         recognise: for lines without a layout: is this one ours? Cheap; must not raise.
-        whole: does this message end as this source's messages end? One that does not was broken.
+        whole: does this message end as this source's messages end, and hold no second reading? One
+            that does not was broken, or is ``forged``.
+        forged: asked of one that is not whole: does its text show by itself that a client wrote it,
+            or into it? Then it is read as it stands, and what follows it is suspect.
         dated: does this line hold a time? Default: its layout has a stamp.
         shapes: names of the shapes it reads; each has a golden example of that name.
         blind_spots: what this source cannot show, for people.
@@ -199,6 +202,7 @@ class Source:
     loggers: tuple[str, ...] = ()
     recognise: Callable[[str], bool] | None = None
     whole: Callable[[str], bool] | None = None
+    forged: Callable[[str], bool] | None = None
     dated: Callable[[str], bool] | None = None
     shapes: tuple[str, ...] = ()
     blind_spots: tuple[str, ...] = ()

@@ -125,7 +125,13 @@ def _whole(message: str) -> bool:
     if not message.startswith(START):
         return ends(message) or not accompanies(message)
     said = _cached(message) if len(message) <= _LONGEST_CACHED else _try(message)
-    return isinstance(said, _Said) or said.reason != Reason.TORN
+    unknown = isinstance(said, Unreadable) and said.reason == Reason.UNKNOWN_LAYOUT
+    return unknown or (isinstance(said, _Said) and not said.ambiguous)
+
+
+def _forged(message: str) -> bool:
+    said = _try(message) if message.startswith(START) else None
+    return isinstance(said, _Said) or (said is not None and said.reason == Reason.AMBIGUOUS)
 
 
 def _read(line: Line, reading: Reading) -> Outcome:
@@ -174,6 +180,7 @@ SOURCE = Source(
     loggers=("kafka.authorizer.logger",),
     recognise=lambda text: text.startswith(START) or accompanies(text),
     whole=_whole,
+    forged=_forged,
     shapes=("standard", "acl", "simple", "confluent", "strimzi", "bare", "companion",
             "principals", "names", "addresses", "unknown", "broken", "unreadable"),
     blind_spots=(

@@ -7,7 +7,8 @@ the log readable all the same:
   write several lines close it later. An authorizer, request or Selector line never has a second
   line: when anything follows it, a client broke it, and its 32 KiB of text may hold whole forged
   lines. The broken head is an event of its own that says so; every event in the next 32 KiB of
-  that file is marked ``suspect``.
+  that file is marked ``suspect``. So it is behind a line that contradicts itself, imitates the
+  log's words in a name, or stands in a source's words under another logger: someone is at work.
 - An open line at the end of the input, or before a process's first lines, is *torn*. Since a
   client can also imitate a process's first line, the next 32 KiB are suspect there, too.
 - Where lines have dates, one without is never an authorizer's or a Selector's.
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pipeline import layouts
 from pipeline.batch import Filtered, Line, Origin, Record, Rejected, Source, State
@@ -37,6 +38,10 @@ MOST_LOGGERS = 1024
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 UNREAD_LOGGERS = ("kafka.request.logger", "org.apache.kafka.controller.")
 """Loggers that state audit facts which this release has no source for: named, never silent."""
+
+Ending = Literal["whole", "broken", "forged"]
+"""A message that is all there; one that a line break cut; one that shows by itself that a client
+wrote it or into it, which is read as it stands."""
 
 Framed = list[tuple[Line, str | Filtered | Rejected]]
 
@@ -73,8 +78,8 @@ class Router:
                 return source.name
         return ""
 
-    def by_head(self, head: layouts.Head) -> tuple[str | Filtered, bool]:
-        """Where an ended line goes, and whether its message ends as such messages do.
+    def by_head(self, head: layouts.Head) -> tuple[str | Filtered, Ending]:
+        """Where an ended line goes, and how its message ends.
 
         One in a source's words under a foreign logger was broken, and ended by a client; not where
         the logger stands before the message.
@@ -82,25 +87,30 @@ class Router:
         layout, _, _, logger, message, _ = head
         route, source = self._routes.get(logger) or self._find(logger)
         if source is not None and source.recognise is not None and source.recognise(message):
-            return route, source.whole is None or source.whole(message)
+            return route, _ending(source, message)
         owner = "" if layout == "trailing" else self.by_text(message)
         loggers = self.sources[owner].loggers if owner and owner != route else ()
         if not loggers:
-            return route, source is None or source.whole is None or source.whole(message)
+            return route, _ending(source, message)
         # `%c{1}` writes the last part of a logger's name alone.
         ours = any(name.endswith("." + logger) for name in loggers)
-        return owner, ours and self.whole(owner, message)
+        return owner, self.ending(owner, message) if ours else "broken"
 
-    def whole(self, source: str, message: str) -> bool:
-        """Whether a message ends as its source's messages end."""
-        ends = self.sources[source].whole
-        return ends is None or ends(message)
+    def ending(self, source: str, message: str) -> Ending:
+        """How a message ends, by its source's lights."""
+        return _ending(self.sources[source], message)
 
     def one_line(self, route: str | Filtered, message: str) -> bool:
         """Whether a message of this route never has a second line."""
         if isinstance(route, Filtered):
             return route.rule.endswith(":kafka.request.logger")
         return bool(route) and self.sources[route].one_line(message)
+
+
+def _ending(source: Source | None, message: str) -> Ending:
+    if source is None or source.whole is None or source.whole(message):
+        return "whole"
+    return "forged" if source.forged is not None and source.forged(message) else "broken"
 
 
 def frame(lines: Unwrapped, state: State, router: Router, final: bool) -> Framed:
@@ -178,53 +188,60 @@ class _File:
     def take(self, line: Line) -> None:
         head = layouts.split(line.text)
         if head is None:
-            self._undated(line)
+            ending = self._undated(line)
         else:
             if self.open is not None:
                 self._give_up(head)
-            self._dated(line, head)
+            ending = self._dated(line, head)
         if self.suspect > 0:
             self._spend(len(line.raw), line.raw)
+        if ending == "forged":
+            self.suspect = SUSPECT_BYTES
 
     def _spend(self, length: int, raw: bytes) -> None:
         """Bytes of the log to bytes a client sent: what was not UTF-8 is written as U+FFFD."""
         self.suspect -= length + 1 - 2 * raw.count(_REPLACEMENT)
 
-    def _dated(self, line: Line, head: layouts.Head) -> None:
+    def _dated(self, line: Line, head: layouts.Head) -> Ending:
         layout, line.stamp, line.level, line.logger, line.message, ended = head
         line.suspect = self.suspect > 0
         self.dated = True
         if not ended:
             self.open = line, self.router.by_text(line.message)
-            return
+            return "broken"
         if layout != "trailing":
             self.ended = True
-        route, whole = self.router.by_head(head)
-        if isinstance(route, str) and not whole:
-            self.open = line, route
-            return
-        self.continues = not self.router.one_line(route, line.message)
-        self.out.append((line, route))
+        route, ending = self.router.by_head(head)
+        self._send(line, route, ending)
+        return ending
 
-    def _undated(self, line: Line) -> None:
+    def _send(self, line: Line, route: str | Filtered, ending: Ending) -> None:
+        if ending == "broken" and isinstance(route, str):
+            self.open = line, route
+        else:
+            self.continues = not self.router.one_line(route, line.message)
+            self.out.append((line, route))
+
+    def _undated(self, line: Line) -> Ending:
         if self.open is not None and not self.open[1]:
             self._continue(line)
-            return
+            return "whole"
         if self.open is not None:
             self._give_up(None)
         line.suspect = self.suspect > 0
         if not line.text:
             self.out.append((line, Filtered("blank")))
         elif not self.dated:
-            self._bare(line)
+            return self._bare(line)
         elif not self.continues:
             logger, _ = layouts.logger_at_end(line.text, 0, len(line.text))
             if self.suspect <= 0 and isinstance(self.router.by_logger(logger), str):
                 self.suspect = SUSPECT_BYTES
             detail = "a line without a beginning, after one that has no second line"
             self.out.append((line, Rejected(Reason.ORPHAN, detail)))
+        return "whole"
 
-    def _bare(self, line: Line) -> None:
+    def _bare(self, line: Line) -> Ending:
         """A line in a file whose lines have no time."""
         text = layouts.without_level(line.text)
         logger, place = layouts.logger_at_end(text, 0, len(text))
@@ -236,14 +253,14 @@ class _File:
         elif not logger or text is line.text:
             detail = "no layout and no source's wording; `auditstream sources` lists what is read"
             self.out.append((line, Rejected(Reason.UNKNOWN_LAYOUT, detail)))
-            return
+            return "whole"
         line.message = text
-        if isinstance(route, str) and (
-            (self.ended and not line.logger) or not self.router.whole(route, text)
-        ):
-            self.open = line, route
-        else:
-            self.out.append((line, route))
+        ending: Ending = "whole"
+        if isinstance(route, str):
+            cut = self.ended and not line.logger
+            ending = "broken" if cut else self.router.ending(route, text)
+        self._send(line, route, ending)
+        return ending
 
     def _continue(self, line: Line) -> None:
         """A further line of an open one whose logger is not known yet."""
@@ -274,7 +291,7 @@ class _File:
         line.complete = False
         starts = follower is not None and layouts.starts_process(follower.message, follower.logger)
         endless = follower is not None and not follower.ended and not self.ended
-        if endless and not (source and not self.router.whole(source, line.message)):
+        if endless and (not source or self.router.ending(source, line.message) == "whole"):
             detail = "a dated line without its logger's name at the end; see `broker-logging`"
             self.out.append((line, Rejected(Reason.UNKNOWN_LAYOUT, detail, source)))
         elif starts or not source:
@@ -290,19 +307,19 @@ class _File:
         source = ""
         if self.open is not None and (head is not None or self.open[1]):
             self._give_up(head)
-        whole = True
+        ending: Ending = "whole"
         if head is not None:
             route: str | Filtered = self.router.by_text(head.message)
-            whole = False
+            ending = "broken"
             if head.ended:
-                route, whole = self.router.by_head(head)
+                route, ending = self.router.by_head(head)
             source = route if isinstance(route, str) else ""
             self.dated = True
             self.continues = not (source or self.router.one_line(route, head.message))
         self.out.append((line, refused._replace(source=source)))
         if self.suspect > 0:
             self._spend(max(line.record.length, len(line.raw)), line.raw)
-        if source and not whole:
+        if source and ending != "whole":
             # Nobody can see where it ends: a client may have broken it.
             self.suspect = SUSPECT_BYTES
 

@@ -114,6 +114,33 @@ def test_a_head_completed_with_another_loggers_name_is_broken_and_not_filtered()
     assert [event.suspect for event in fed.events] == [False, False, True, True]
 
 
+@pytest.mark.parametrize(
+    ("name", "reasons"),
+    [
+        # The head is completed, but with a rule its decision excludes, or with words that can be
+        # read as another decision.
+        ("x for request = Fetch with resourceRefCount = 1 based on rule SuperUser", ["ambiguous"]),
+        ("x " + FORGED.partition(" User:")[2].partition(" (kafka")[0].partition("admin ")[2], []),
+    ],
+)
+def test_a_completed_head_that_gives_itself_away_earns_no_trust(
+    name: str, reasons: list[str]
+) -> None:
+    head = HEAD.replace(":x", f":{name}") + " (kafka.authorizer.logger)"
+    swallow = "[2026-11-20 23:52:44,297] INFO " + TAIL
+    lines = [
+        LINE,
+        head,
+        FORGED,
+        swallow,
+        *filler(SUSPECT_BYTES - len(FORGED) - 1 - len(swallow) - 2),
+    ]
+    fed = feed_lines([*lines, LINE, LINE])
+    assert fed.reasons() == [*reasons, "unknown_layout"]
+    assert of(fed, "User:admin").suspect
+    assert [e.suspect for e in fed.events if e.actor == "User:alice"] == [False, True, False]
+
+
 def test_a_loggers_name_may_be_written_short() -> None:
     lines = [line.replace("(kafka.authorizer.logger)", "(logger)") for line in (LINE, FORGED)]
     lines += [login(START, "192.0.2.7").replace("(org.apache.kafka.common.network.", "(")]
