@@ -1,13 +1,16 @@
-"""The command ``auditstream`` as a process of its own."""
+"""The command ``auditstream``, mostly as a process of its own."""
 
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from pipeline.cli import main
 
 SCRIPT = str(Path(sys.executable).with_name("auditstream"))
 
@@ -47,6 +50,18 @@ def start(*arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def exit_status(*arguments: str | Path) -> int:
+    """Of the command in this process: quicker. What it does to signals is undone."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return main([str(argument) for argument in arguments])
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def summary(stdout: str) -> dict[str, Any]:

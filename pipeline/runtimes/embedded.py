@@ -36,10 +36,11 @@ from pipeline.stages.identify import digest
 from pipeline.stages.recognise import Look, recogniser
 from schemas.types import DeadLetter, Event
 
-_COLLECTED_OBJECTS = 100_000
 COMMIT_EVENTS = 10_000
 CHUNKS_AHEAD = 4
 """Made while SQLite commits, which takes as long as three of them."""
+_COLLECTED_OBJECTS = 100_000
+_SWITCH_S = 0.000_2
 _PATIENCE_S = 1.0
 """How long what was written waits in an open transaction for more of a slow input."""
 
@@ -220,7 +221,7 @@ class Embedded:
 
     def drain(self, feeds: Iterable[Feed], stride: Stride) -> None:
         """Take chunks in order of their earliest event, across all lanes, and write them."""
-        with seldom_collected(), Ahead(merged(feeds, stride), CHUNKS_AHEAD) as ahead:
+        with tuned(), Ahead(merged(feeds, stride), CHUNKS_AHEAD) as ahead:
             try:
                 while not self.stop and (taken := self._next(ahead)):
                     with self.store.transaction():
@@ -329,15 +330,21 @@ class Embedded:
 
 
 @contextmanager
-def seldom_collected() -> Iterator[None]:
-    """Let the cycle collector look seldom: the engine makes many objects and no cycles, and being
-    looked through every few hundred of them costs a third of its time."""
-    before = gc.get_threshold()
+def tuned() -> Iterator[None]:
+    """The interpreter as this work wants it, and afterwards as it was.
+
+    The engine makes many objects and no cycles: to be looked through every few hundred of them
+    costs a third of its time. And whoever comes back from SQLite waits for the lock as long as the
+    engine may hold it: 5 ms for each statement would eat up what the second thread gains.
+    """
+    before, interval = gc.get_threshold(), sys.getswitchinterval()
     gc.set_threshold(_COLLECTED_OBJECTS, 50, 50)
+    sys.setswitchinterval(_SWITCH_S)
     try:
         yield
     finally:
         gc.set_threshold(*before)
+        sys.setswitchinterval(interval)
 
 
 def _mark_late(event: Event) -> None:

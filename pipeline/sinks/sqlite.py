@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from typing import Any
 import orjson
 
 from pipeline.errors import StoreError
-from pipeline.sinks.sqlite_file import connect, failure, transaction
+from pipeline.sinks.behind import Behind
+from pipeline.sinks.sqlite_file import connect, failure
 from pipeline.sinks.sqlite_schema import (
     DEAD_LETTER_COLUMNS,
     EVENT_COLUMNS,
@@ -28,7 +29,7 @@ from pipeline.sinks.sqlite_schema import (
 from pipeline.stages.detect import Key
 from schemas.types import DeadLetter, Event, Finding
 
-_ROWS = 200
+_ROWS = 300
 _CACHED_STATE_BYTES = 16 * 1024 * 1024
 """Of detector states as JSON; as objects they take some four times as much."""
 _BEFORE_ALL = -(2**63)
@@ -64,17 +65,20 @@ class StreamRow:
     ending: bytes
 
 
-@cache
-def _insertion(table: str, columns: int, rows: int) -> str:
+@lru_cache(maxsize=64)
+def _insertion(into: str, columns: int, rows: int) -> str:
     row = f"({','.join('?' * columns)})"
-    return f"INSERT INTO {table} VALUES {','.join([row] * rows)}"
+    return f"INSERT {into} VALUES {','.join([row] * rows)}"
 
 
 class SqliteStore:
     """The store while a run writes it.
 
+    What is written is carried out behind the caller's back, in order; what is read waits for it.
+
     Raises:
-        StoreError: from every method, where the disk is full, or the file broken or in use.
+        StoreError: from every method, where the disk is full, or the file broken or in use: the
+            one at hand may be about something that was written before.
     """
 
     def __init__(self, path: Path) -> None:
@@ -85,6 +89,7 @@ class SqliteStore:
         except BaseException:
             os.close(self._lock)
             raise
+        self._behind = Behind(self._db)
         self._next = self._one("SELECT coalesce(max(seq), 0) + 1 FROM events")
         self._latest = self._one(f"SELECT coalesce(max(time), {_BEFORE_ALL}) FROM events")
         self._states: dict[Key, dict[str, Any]] = {}
@@ -93,20 +98,31 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close the store; what was not committed is gone."""
+        self._behind.close()
         self._db.close()
         os.close(self._lock)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is written inside is kept together, or not at all."""
+        """All that is written inside is kept together, or not at all; soon after the end."""
         try:
-            with transaction(self._db):
-                yield
-                self._save_states()
+            self._give("BEGIN IMMEDIATE")
+            yield
+            self._save_states()
+            self._give("COMMIT")
+        except BaseException:
+            self._behind.roll_back()
+            raise
+
+    def wait(self) -> None:
+        """Return when all that was written is carried out."""
+        try:
+            self._behind.wait()
         except sqlite3.Error as error:
             raise failure(self.path, "written", error) from error
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        self.wait()
         try:
             return self._db.execute(sql, values).fetchall()
         except sqlite3.Error as error:
@@ -116,9 +132,9 @@ class SqliteStore:
         ((value,),) = self._all(sql)
         return int(value)
 
-    def _many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+    def _give(self, sql: str, values: Sequence[Any] = ()) -> None:
         try:
-            self._db.executemany(sql, rows)
+            self._behind.give(sql, values)
         except sqlite3.Error as error:
             raise failure(self.path, "written", error) from error
 
@@ -158,37 +174,31 @@ class SqliteStore:
             number += 1
         self._next = number
         self._latest = max(self._latest, max((e.time for e in events), default=self._latest))
-        self._insert("events", rows, len(EVENT_COLUMNS) + 1)
-        self._insert("words (rowid, text)", words, 2)
+        self._insert("INTO events", rows, len(EVENT_COLUMNS) + 1)
+        self._insert("INTO words (rowid, text)", words, 2)
 
-    def _insert(self, table: str, values: list[Any], columns: int) -> None:
+    def _insert(self, into: str, values: list[Any], columns: int) -> None:
         """Insert rows, many a statement: SQLite then works long without the interpreter's lock."""
         size = _ROWS * columns
         for start in range(0, len(values), size):
             part = values[start : start + size]
-            self._all(_insertion(table, columns, len(part) // columns), part)
+            self._give(_insertion(into, columns, len(part) // columns), part)
 
     def write_findings(self, findings: Iterable[Finding]) -> None:
         """Insert versions of findings; a version that is there stays."""
-        marks = ",".join("?" * len(FINDING_COLUMNS))
-        rows = [
-            tuple(
-                b"".join(v) if isinstance(v, tuple) else v
-                for v in (getattr(f, c) for c in FINDING_COLUMNS)
-            )
-            for f in findings
-        ]
-        self._many(f"INSERT OR IGNORE INTO findings VALUES ({marks})", rows)
+        values = [getattr(f, c) for f in findings for c in FINDING_COLUMNS]
+        joined = [b"".join(v) if isinstance(v, tuple) else v for v in values]
+        self._insert("OR IGNORE INTO findings", joined, len(FINDING_COLUMNS))
 
     def write_dead_letters(self, letters: Iterable[DeadLetter]) -> None:
         """Insert dead letters; one that is there stays."""
-        marks = ",".join("?" * len(DEAD_LETTER_COLUMNS))
-        rows = [tuple(getattr(d, c) for c in DEAD_LETTER_COLUMNS) for d in letters]
-        self._many(f"INSERT OR IGNORE INTO dead_letters VALUES ({marks})", rows)
+        values = [getattr(d, c) for d in letters for c in DEAD_LETTER_COLUMNS]
+        self._insert("OR IGNORE INTO dead_letters", values, len(DEAD_LETTER_COLUMNS))
 
     def delete_dead_letters(self, ids: Iterable[bytes]) -> None:
         """Take back dead letters of an input's end that was not its end."""
-        self._many("DELETE FROM dead_letters WHERE id = ?", [(i,) for i in ids])
+        for i in ids:
+            self._give("DELETE FROM dead_letters WHERE id = ?", (i,))
 
     def delete_events(self, keys: Iterable[tuple[int, bytes]]) -> list[Event]:
         """Take back events, by (time, id), of an input's end that was not its end.
@@ -202,10 +212,8 @@ class SqliteStore:
                 event = Event(**dict(zip(_SIMPLE, columns, strict=True)))
                 # A contentless index has to be told what it holds.
                 words = (seq, ascii_words(" ".join(_WORDS(event))))
-                self._many(
-                    "INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", [words]
-                )
-                self._many("DELETE FROM events WHERE seq = ?", [(seq,)])
+                self._give("INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", words)
+                self._give("DELETE FROM events WHERE seq = ?", (seq,))
                 gone.append(event)
         return gone
 
@@ -220,9 +228,8 @@ class SqliteStore:
 
     def write_stream(self, row: StreamRow) -> None:
         """Insert or replace a stream's row."""
-        values = tuple(getattr(row, name) for name in StreamRow.__slots__)
-        marks = ",".join("?" * len(values))
-        self._many(f"INSERT OR REPLACE INTO streams VALUES ({marks})", [values])
+        values = [getattr(row, name) for name in StreamRow.__slots__]
+        self._insert("OR REPLACE INTO streams", values, len(values))
 
     def state_of(self, key: Key) -> dict[str, Any]:
         """A detector's state of one key, to be changed in place; {} where there is none."""
@@ -239,7 +246,7 @@ class SqliteStore:
 
     def _save_states(self) -> None:
         rows = [(*key, orjson.dumps(self._states[key], default=list)) for key in self._dirty]
-        self._many("INSERT OR REPLACE INTO detector_state VALUES (?, ?, ?, ?)", rows)
+        self._insert("OR REPLACE INTO detector_state", [v for row in rows for v in row], 4)
         self._dirty.clear()
         self._sizes.update({row[:3]: len(row[3]) for row in rows})
         if sum(self._sizes.values()) > _CACHED_STATE_BYTES:

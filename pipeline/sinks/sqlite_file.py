@@ -83,7 +83,9 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
 
 def _open(path: Path, options: str) -> sqlite3.Connection:
     name = f"{path.absolute().as_uri()}?{options}"
-    return sqlite3.connect(name, uri=True, timeout=_BUSY_S, isolation_level=None)
+    return sqlite3.connect(
+        name, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+    )
 
 
 def _readable(path: Path) -> sqlite3.Connection:

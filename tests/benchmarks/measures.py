@@ -107,8 +107,10 @@ def _storing(path: Path, watch: _Watch) -> int:
 
 def _stored(store: SqliteStore, waiting: list[Event], watch: _Watch) -> int:
     count = len(waiting)
-    with watch, store.transaction():
-        store.write_events(waiting)
+    with watch:
+        with store.transaction():
+            store.write_events(waiting)
+        store.wait()
     waiting.clear()
     return count
 

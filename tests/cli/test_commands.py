@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import tempfile
 import tomllib
@@ -19,7 +18,7 @@ from pipeline.batch import Source
 from pipeline.cli import main
 from pipeline.config import Config, load
 from pipeline.registry import detectors, sources
-from tests.commands import SCRIPT, auditstream, start, summary
+from tests.commands import SCRIPT, auditstream, exit_status, start, summary
 from tests.logs import START, authorizer_lines, broker_lines, write
 
 COMMANDS = (
@@ -39,18 +38,6 @@ def empty(tmp_path: Path) -> Path:
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     return write(tmp_path / "server.log", broker_lines(1500))
-
-
-def exit_status(*arguments: str) -> int:
-    """Of the command in this process; what it does to signals is undone."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        return main(arguments)
-    except SystemExit as ended:
-        return int(ended.code or 0)
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

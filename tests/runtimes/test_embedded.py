@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import Config, Input
+from pipeline.runtimes import lanes
 from pipeline.runtimes.embedded import Embedded
-from pipeline.runtimes.lanes import Chunk, Lane, Stride
+from pipeline.runtimes.lanes import Chunk, Lane
 from pipeline.sinks.sqlite import SqliteStore
 from tests.logs import authorizer_lines, broker_lines, write
 from tests.runtimes.runs import balanced, contents, events, nothing, rows, run, settled, words
@@ -197,10 +198,6 @@ class Overwritten(Embedded):
 
     done = False
 
-    def stride(self, lanes: int) -> Stride:
-        """So little at a time that the file is longer than what is read ahead of what is written."""
-        return Stride(lanes=100_000)
-
     def apply(self, lane: Lane, chunk: Chunk) -> None:
         super().apply(lane, chunk)
         if not self.done:
@@ -210,7 +207,11 @@ class Overwritten(Embedded):
         self.done = True
 
 
-def test_a_file_that_is_written_over_while_it_is_read(tmp_path: Path, store: Path) -> None:
+def test_a_file_that_is_written_over_while_it_is_read(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So little at a time that the file is longer than what is read ahead of what is written.
+    monkeypatch.setattr(lanes, "CHUNK_BYTES", 64 * 1024)
     log = write(tmp_path / "a.log", authorizer_lines(9000, seed=8))
     opened = SqliteStore(store)
     first = Overwritten(Config(), [Input(path=str(log))], opened, lambda *_: None).run()

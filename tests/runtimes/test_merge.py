@@ -92,7 +92,7 @@ class Interrupted(Embedded):
 
 def test_an_interrupted_run_keeps_what_it_has_and_goes_on(tmp_path: Path) -> None:
     paths = [
-        write(tmp_path / f"{n}.log", lines) for n, lines in enumerate(brokers(4000, DAY / 4000))
+        write(tmp_path / f"{n}.log", lines) for n, lines in enumerate(brokers(3200, DAY / 3200))
     ]
     whole = run(tmp_path / "whole.db", *paths)
     inputs = [Input(path=str(path)) for path in paths]
