@@ -139,11 +139,12 @@ Outcome = Fact | Filtered | Rejected
 
 
 class Item(NamedTuple):
-    """One line and what became of it."""
+    """One line and what became of it. ``number``: which of the line's outcomes this is."""
 
     line: Line
     outcome: Outcome
     source: str
+    number: int = 0
 
 
 Read = Callable[[Sequence[Line], "Reading", State], tuple[list[Sequence[Outcome]], State]]

@@ -76,10 +76,12 @@ def ingest(
     out = Ingested(state=state)
     out.account.records = len(records)
     out.account.items = len(items)
-    for line, outcome, name in items:
+    for line, outcome, name, number in items:
         if isinstance(outcome, Fact):
             try:
-                out.events.append(_complete(plan, stream, line, outcome, plan.sources[name]))
+                out.events.append(
+                    _complete(plan, stream, line, outcome, plan.sources[name], number)
+                )
                 continue
             except Exception as error:
                 detail = f"{type(error).__name__} behind the source: report it"
@@ -88,7 +90,7 @@ def ingest(
             out.account.count_filtered(outcome.rule)
         else:
             source = plan.sources.get(name) or plan.sources.get(stream.source)
-            letter = reject(line, outcome, source, reading, plan.max_record_bytes)
+            letter = reject(line, outcome, source, reading, plan.max_record_bytes, number)
             out.dead_letters.append(letter)
             reasons = out.account.dead_letters
             reasons[letter.reason] = reasons.get(letter.reason, 0) + 1
@@ -96,11 +98,13 @@ def ingest(
     return out
 
 
-def _complete(plan: Plan, stream: Stream, line: Line, fact: Fact, source: Source) -> Event:
+def _complete(
+    plan: Plan, stream: Stream, line: Line, fact: Fact, source: Source, number: int
+) -> Event:
     """What the stages add to a source's fact, in their order."""
     event = fact.event
     enrich(fact, line, stream, plan.look)
     event.raw, blank = plan.redactor.redact(fact, line.raw)
-    event.id = event_id(fact, line, stream, blank)
+    event.id = event_id(fact, line, stream, blank, number)
     project(fact, source.product, line.logged)
     return event

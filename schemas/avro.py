@@ -1,8 +1,9 @@
 """The Avro schemas, parsed, and what they say of a column besides its type.
 
 Avro lets a schema carry attributes of its own (Avro 1.12 specification, "Schema Declaration").
-Ours are, on a column: ``path``, where the JSON that leaves states it, in dots; ``index``, how
-OpenSearch indexes it; ``words``, whether full text looks there. On a record: ``beside``, what
+Ours are, on a column: ``path``, where the JSON that leaves states it, in dots, and ``instead``,
+where those OCSF classes do that have no such path; ``index``, how OpenSearch indexes it; ``words``,
+whether full text looks there. On a record: ``beside``, what
 people filter on and only the JSON states, described by the same attributes.
 """
 
@@ -29,6 +30,7 @@ class Column:
         name: in Avro, in dots inside a nested record; empty for what no column holds.
         avro: its type in short (``string``, ``fixed(16)``, ``array<string>``), or empty.
         path: where the JSON states it, arrays passed through silently; empty: nowhere.
+        instead: where classes that have no such path state it; empty: there is none.
         index: how OpenSearch indexes it, a key of ``schemas.index_template.TYPES``; empty: not.
         words: full text looks there.
         doc: what it says, in Markdown.
@@ -40,6 +42,7 @@ class Column:
     index: str
     words: bool
     doc: str
+    instead: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,8 @@ def _columns(record: Mapping[str, Any], above: str) -> Iterator[Column]:
 
 def _column(said: Mapping[str, Any], name: str, avro: str) -> Column:
     path, index = said.get("path", ""), said.get("index", "")
-    return Column(name, avro, path, index, said.get("words", False), said["doc"])
+    words, instead = said.get("words", False), said.get("instead", "")
+    return Column(name, avro, path, index, words, said["doc"], instead)
 
 
 def _short(kind: Any) -> str:

@@ -31,9 +31,10 @@ class Row(NamedTuple):
 def rows() -> list[Row]:
     """Every column of every schema, then what only the JSON states, in the schemas' order."""
     return [
-        Row(schema.name, column.path, column.name, column.avro, column.index, column.doc)
+        Row(schema.name, path, column.name, column.avro, column.index, column.doc)
         for schema in schemas()
         for column in (*schema.columns, *schema.beside)
+        for path in (column.path, *filter(None, [column.instead]))
     ]
 
 

@@ -107,7 +107,9 @@ def mappings(of: Schema) -> dict[str, Any]:
     root = _closed()
     columns = [column for column in (*of.columns, *of.beside) if column.index]
     for column in columns:
-        _place(root, column)
+        _place(root, column, column.path)
+        if column.instead:
+            _place(root, column, column.instead)
     if any(column.words for column in columns):
         root["properties"]["words"] = _WORDS
     return root
@@ -117,14 +119,14 @@ def _closed() -> dict[str, Any]:
     return {"dynamic": False, "properties": {}}
 
 
-def _place(root: dict[str, Any], column: Column) -> None:
-    *objects, leaf = column.path.split(".")
+def _place(root: dict[str, Any], column: Column, path: str) -> None:
+    *objects, leaf = path.split(".")
     for name in objects:
         root = root["properties"].setdefault(name, _closed())
         if "properties" not in root:
-            raise ValueError(f"{column.path}: {name} is a field and cannot hold others")
+            raise ValueError(f"{path}: {name} is a field and cannot hold others")
     if leaf in root["properties"]:
-        raise ValueError(f"{column.path} is stated twice")
+        raise ValueError(f"{path} is stated twice")
     root["properties"][leaf] = dict(TYPES[column.index])
     if column.words:
         root["properties"][leaf]["copy_to"] = "words"

@@ -42,7 +42,9 @@ CLASS_NAMES: Final = {
 
 REQUIRED: Final[Mapping[int, tuple[str, ...]]] = {
     API_ACTIVITY: ("actor", "api", "src_endpoint"),
+    APPLICATION_LIFECYCLE: ("app",),
     AUTHENTICATION: ("user",),
+    ENTITY_MANAGEMENT: ("entity",),
     DETECTION_FINDING: ("finding_info",),
 }
 """What OCSF demands of the classes that are made so far, beside :data:`REQUIRED_OF_ALL`.

@@ -2,8 +2,9 @@
 
 Event id: 16 bytes. Six of event time in milliseconds (big-endian, clamped to 48 bits), then ten of
 BLAKE2b over the recipe's version and, each with its length before it: cluster, source and natural
-key where the source has one; else cluster, host, origin position and record bytes; and the item's
-number in both. The id sorts by time, and its time names the index it goes to.
+key where the source has one; else cluster, host, origin position and record bytes; and in both the
+number of the line in its record and, from the second on, that of the item in its line. The id
+sorts by time, and its time names the index it goes to.
 """
 
 from __future__ import annotations
@@ -44,18 +45,21 @@ def position(line: Line, stream: Stream) -> tuple[bytes, bytes]:
     return stream.origin, line.record.position.to_bytes(8, "big", signed=True)
 
 
-def event_id(fact: Fact, line: Line, stream: Stream, record: bytes) -> bytes:
-    """The event's id. ``record``: the line's bytes with every secret blanked."""
+def event_id(fact: Fact, line: Line, stream: Stream, record: bytes, item: int = 0) -> bytes:
+    """The event's id. ``record``: the line's bytes with every secret blanked; ``item``: which of
+    the line's outcomes it is."""
     event = fact.event
     number = line.number.to_bytes(4, "big")
+    further = _FOUR + item.to_bytes(4, "big") if item else b""
     if fact.natural_key:
         key = [event.source.encode(), *(part.encode() for part in fact.natural_key), number]
-        return timed(event.time, digest(10, [b"natural", event.cluster.encode(), *key]))
+        parts = framed([b"natural", event.cluster.encode(), *key]) + further
+        return timed(event.time, blake2b(parts, digest_size=10, person=_PERSON).digest())
     origin, offset = position(line, stream)
     hashed = _EMPTY.copy()
     hashed.update(
         _place(event.cluster, event.host, origin) + _EIGHT + offset
-        + len(record).to_bytes(8, "big") + record + _FOUR + number
+        + len(record).to_bytes(8, "big") + record + _FOUR + number + further
     )  # fmt: skip
     return timed(event.time, hashed.digest())
 
@@ -65,10 +69,11 @@ def _place(cluster: str, host: str, origin: bytes) -> bytes:
     return framed([b"position", cluster.encode(), host.encode(), origin])
 
 
-def dead_letter_id(line: Line, stream: Stream, source: str) -> bytes:
-    """The id of a line that could not be read: 16 bytes, no time."""
+def dead_letter_id(line: Line, stream: Stream, source: str, item: int = 0) -> bytes:
+    """The id of a line, or of one item of it, that could not be read: 16 bytes, no time."""
     origin, offset = position(line, stream)
     host = stream.host or (line.origin.host if line.origin else "")
     number = line.number.to_bytes(4, "big")
     parts = [b"dead letter", stream.cluster.encode(), host.encode(), origin, offset]
-    return digest(16, [*parts, line.raw, number, source.encode()])
+    further = [item.to_bytes(4, "big")] if item else []
+    return digest(16, [*parts, line.raw, number, source.encode(), *further])

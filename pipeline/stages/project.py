@@ -22,6 +22,7 @@ from schemas.vocabulary import (
     API_ACTIVITY,
     AUTHENTICATION,
     CLASS_NAMES,
+    ENTITY_MANAGEMENT,
     OCSF_VERSION,
     OTHER_ACTIVITY,
     OUTCOME_STATUS,
@@ -64,7 +65,9 @@ def document(fact: Fact, product: Mapping[str, str], logged: int | None) -> dict
         out["user"] = who
     if operation or class_uid == API_ACTIVITY:
         out["api"] = {"operation": operation, "service": _SERVICE}
-    if event.resource or event.resource_type:
+    if class_uid == ENTITY_MANAGEMENT:
+        out["entity"] = {"name": event.resource, "type": event.resource_type}
+    elif event.resource or event.resource_type:
         out["resources"] = [{"name": event.resource, "type": event.resource_type}]
     if event.address:
         out["src_endpoint"] = {"ip": event.address}
@@ -72,6 +75,10 @@ def document(fact: Fact, product: Mapping[str, str], logged: int | None) -> dict
         out |= extra
         if "actor" in extra:
             out["actor"] = {"user": who, **extra["actor"]}
+        if class_uid == ENTITY_MANAGEMENT and "entity" in extra:
+            out["entity"] = {
+                "name": event.resource, "type": event.resource_type, **extra["entity"],
+            }  # fmt: skip
     if not event.address:
         _name_endpoint(out)
     out["auditstream"] = extension(event, fact.extension)

@@ -15,7 +15,12 @@ HEAD_CHARACTERS = 512
 
 
 def reject(
-    line: Line, refused: Rejected, source: Source | None, reading: Reading, longest: int
+    line: Line,
+    refused: Rejected,
+    source: Source | None,
+    reading: Reading,
+    longest: int,
+    item: int = 0,
 ) -> DeadLetter:
     """One line's dead letter.
 
@@ -27,7 +32,7 @@ def reject(
     keep = source is not None and not source.bears_secrets and record.length < 0
     clean = scrub(whole[: longest if keep else 4 * HEAD_CHARACTERS])
     return DeadLetter(
-        id=dead_letter_id(line, stream, source.name if source else "auto"),
+        id=dead_letter_id(line, stream, source.name if source else "auto", item),
         time=_time(line, reading),
         reason=str(refused.reason),
         detail=refused.detail,

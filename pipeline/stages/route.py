@@ -28,7 +28,8 @@ def route(
     items: list[Item] = []
     for line, where in framed:
         if isinstance(where, str):
-            items += [Item(line, outcome, where) for outcome in next(results[where])]
+            for number, outcome in enumerate(next(results[where])):
+                items.append(Item(line, outcome, where, number))
         else:
             known = where.source if isinstance(where, Rejected) else ""
             items.append(Item(line, where, known or "auto"))

@@ -76,7 +76,8 @@ def test_every_path_is_indexed_as_the_schema_says(name: str) -> None:
     for column in (*of.columns, *of.beside):
         if column.index:
             words = {"copy_to": "words"} if column.words else {}
-            expected[column.path] = TYPES[column.index] | words
+            for path in filter(None, (column.path, column.instead)):
+                expected[path] = TYPES[column.index] | words
     assert dict(leaves(mapping_of(name))) == expected | {"words": TYPES["text"]}
 
 

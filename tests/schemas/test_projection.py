@@ -17,6 +17,7 @@ from schemas.vocabulary import (
     API_ACTIVITY,
     AUTHENTICATION,
     CLASS_NAMES,
+    ENTITY_MANAGEMENT,
     OTHER_ACTIVITY,
     REQUIRED,
     REQUIRED_OF_ALL,
@@ -41,12 +42,12 @@ def projected(event: Event, logged: int | None = None, **said: Any) -> dict[str,
 
 def sparse() -> Iterator[Event]:
     """Events of which next to nothing is known."""
-    for class_uid in (API_ACTIVITY, AUTHENTICATION):
+    for class_uid in (API_ACTIVITY, AUTHENTICATION, ENTITY_MANAGEMENT):
         for activity_id in (0, 1, OTHER_ACTIVITY):
             for outcome in Outcome:
                 event = Event(0, class_uid, activity_id, outcome.value, "a_source", id=bytes(16))
                 said: dict[str, Any] = {"service": {"name": "kafka"}}
-                projected(event, document={} if class_uid == API_ACTIVITY else said)
+                projected(event, document=said if class_uid == AUTHENTICATION else {})
                 yield event
 
 
@@ -127,7 +128,7 @@ def offences(name: str, row: Event | Finding) -> Iterator[str]:
             value = value[part]
         value = in_json(value)
         expected = value if isinstance(value, list) else [value]
-        found = stated(said, column.path)
+        found = stated(said, column.path) or stated(said, column.instead)
         empty = value == "" and found in ([], [""])
         if not empty and orjson.dumps(found) != orjson.dumps(expected):
             yield f"{column.name}: {value!r} is at {column.path} as {found!r}"
@@ -176,14 +177,15 @@ def test_what_ocsf_demands_is_as_ocsf_says() -> None:
 @needs_ocsf
 @pytest.mark.parametrize("name", ["audit_event", "finding"])
 def test_paths_are_ocsfs_or_in_the_extension(name: str) -> None:
-    of = [2004] if name == "finding" else [API_ACTIVITY, AUTHENTICATION]
+    of = [2004] if name == "finding" else [API_ACTIVITY, AUTHENTICATION, ENTITY_MANAGEMENT]
     both = (*schema(name).columns, *schema(name).beside)
     unknown = [
-        column.path
+        path
         for column in both
-        if column.path
-        and not column.path.startswith("auditstream.")
-        and not any(attribute(uid, column.path) for uid in of)
+        for path in (column.path, column.instead)
+        if path
+        and not path.startswith("auditstream.")
+        and not any(attribute(uid, path) for uid in of)
     ]
     assert not unknown
 
