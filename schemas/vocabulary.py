@@ -124,6 +124,29 @@ class BlindSpot(StrEnum):
     AMBIGUOUS_PRINCIPAL = "ambiguous_principal"
 
 
+class Leg(StrEnum):
+    """Which of several records about one deed an event is."""
+
+    NONE = ""
+    REQUEST = "request"
+    FORWARDED = "forwarded"
+    """The same request as the controller got it from the broker."""
+    AUTHORIZER = "authorizer"
+    """A decision on the way. Events of that source do not say it of themselves."""
+    EFFECT = "effect"
+    """What the controller wrote of the change itself."""
+    REPLAYED = "replayed"
+    """The same, read from the metadata log again: how old it is nobody says."""
+
+
+class Confidence(StrEnum):
+    """How sure a change is: every leg it should have, some, or not even a request."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
 class FindingStatus(StrEnum):
     """Where a finding's version stands. The settled view has last versions that are open."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,17 @@ def add(commands: Any) -> None:
     ):
         p = commands.add_parser(name, help=help_, description=help_.capitalize() + ".")
         p.set_defaults(run=run)
-        _filters(p)
+        filters(p)
         if name == "findings":
             p.add_argument("--history", action="store_true", help="every version, not the last")
         if name == "events":
             p.add_argument("--raw", action="store_true", help="the records as they were said")
 
 
-def _filters(p: argparse.ArgumentParser) -> None:
+def filters(
+    p: argparse.ArgumentParser, formats: Sequence[str] = _FORMATS, without: Sequence[str] = ()
+) -> None:
+    """Add what every command that answers questions takes, but for options that mean nothing."""
     p.add_argument("--config", type=Path, metavar="F", help="configuration that names the store")
     p.add_argument("--store", type=Path, metavar="PATH", help="default: the configuration's")
     p.add_argument("--since", metavar="TIME", help="from this time on, UTC unless it has an offset")
@@ -46,19 +50,24 @@ def _filters(p: argparse.ArgumentParser) -> None:
     p.add_argument("--actor", help="principal (User:alice) or its name; * for anything")
     p.add_argument("--resource", help="name of the resource; * for anything")
     p.add_argument("--ip", help="source address or network (CIDR)")
-    p.add_argument("--source", help="source that read it")
-    p.add_argument("--class", dest="class_", metavar="CLASS", help="authentication, 3002, …")
+    if "--source" not in without:
+        p.add_argument("--source", help="source that read it")
+    if "--class" not in without:
+        p.add_argument("--class", dest="class_", metavar="CLASS", help="authentication, 3002, …")
     p.add_argument("--outcome", help="success, failure or unknown")
-    p.add_argument("--text", help="all these words, in any order")
+    if "--text" not in without:
+        p.add_argument("--text", help="all these words, in any order")
     p.add_argument("--limit", type=int, metavar="N", help="at most N")
-    p.add_argument("--format", choices=_FORMATS, default="table")
+    p.add_argument("--format", choices=formats, default="table")
 
 
-def _open(arguments: argparse.Namespace) -> tuple[SqliteReader, Query, int | None]:
+def opened(arguments: argparse.Namespace) -> tuple[SqliteReader, Query, int | None]:
+    """The store, the question, and how many answers at most."""
     query = make(
         since=arguments.since, until=arguments.until, actor=arguments.actor,
-        resource=arguments.resource, ip=arguments.ip, source=arguments.source,
-        class_=arguments.class_, outcome_=arguments.outcome, text=arguments.text,
+        resource=arguments.resource, ip=arguments.ip, outcome_=arguments.outcome,
+        source=getattr(arguments, "source", None), class_=getattr(arguments, "class_", None),
+        text=getattr(arguments, "text", None),
     )  # fmt: skip
     if arguments.limit is not None and not 0 < arguments.limit < sys.maxsize:
         raise ArgumentError(f"--limit {arguments.limit}: a number from 1 on")
@@ -92,7 +101,7 @@ def _raw(row: Row) -> bytes:
 
 
 def _events(arguments: argparse.Namespace) -> int:
-    reader, query, limit = _open(arguments)
+    reader, query, limit = opened(arguments)
     rows = islice(reader.events(query), limit)
     if arguments.raw:
         lines(_raw(row) for row in rows)
@@ -109,7 +118,7 @@ def _events(arguments: argparse.Namespace) -> int:
 
 
 def _findings(arguments: argparse.Namespace) -> int:
-    reader, query, limit = _open(arguments)
+    reader, query, limit = opened(arguments)
     rows = islice(reader.findings(query, arguments.history), limit)
     return _show(arguments, rows, finding_columns(arguments.history), FINDING_COLUMNS)
 
@@ -132,7 +141,7 @@ def finding_columns(history: bool = False) -> list[Column]:
 
 
 def _dead_letters(arguments: argparse.Namespace) -> int:
-    reader, query, limit = _open(arguments)
+    reader, query, limit = opened(arguments)
     rows = islice(reader.dead_letters(query), limit)
     columns: list[Column] = [
         ("CARRIER", lambda r: r["carrier"], 60),

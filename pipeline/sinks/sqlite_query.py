@@ -47,6 +47,19 @@ class SqliteReader:
         sql = f"SELECT * FROM events WHERE {where} ORDER BY time, id"
         return self._rows(sql, values)
 
+    def legs(self) -> Iterator[Row]:
+        """Events that say of themselves that they are part of a change, by cluster and time."""
+        return self._rows(
+            "SELECT cluster, ocsf FROM events WHERE leg <> '' ORDER BY cluster, time, id", ()
+        )
+
+    def by_id(self, ids: Sequence[str]) -> list[Row]:
+        """Events of these ids (hexadecimal), in order of (time, id)."""
+        # The id begins with the time, as far as one can have meant it.
+        sql = "SELECT * FROM events WHERE time = ? AND id = ?"
+        found = [row for i in ids for row in self.all(sql, int(i[:12], 16), bytes.fromhex(i))]
+        return sorted(found, key=lambda row: (row["time"], row["id"]))
+
     def findings(self, query: Query, history: bool = False) -> Iterator[Row]:
         """Findings in order of (first time, id): the settled view, or every version."""
         settled = (

@@ -53,6 +53,7 @@ CREATE INDEX events_by_actor ON events (actor, time);
 CREATE INDEX events_by_resource ON events (resource, time);
 CREATE INDEX events_by_address ON events (address, time);
 CREATE INDEX events_by_outcome ON events (outcome, time);
+CREATE INDEX events_by_leg ON events (cluster, time) WHERE leg <> '';
 CREATE VIRTUAL TABLE words USING fts5
     (text, content='', tokenize='ascii', detail='none', columnsize=0);
 CREATE TABLE findings ({_columns(Finding)}, PRIMARY KEY (id, version));

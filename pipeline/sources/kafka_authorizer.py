@@ -23,21 +23,13 @@ import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from pipeline.administration import ACTIVITIES, is_administrative
 from pipeline.batch import Fact, Filtered, Line, Outcome, Reading, Source, each, moment
 from pipeline.errors import Reason, Unreadable
 from pipeline.grammar import START, accompanies, decide, ends
 from schemas.types import Event
-from schemas.vocabulary import API_ACTIVITY, BlindSpot, Forgery
+from schemas.vocabulary import APIACTIVITIES, BlindSpot, Forgery, Leg
 
-_ACTIVITY = {
-    "CREATE": 1, "CREATE_TOKENS": 1, "READ": 2, "DESCRIBE": 2, "DESCRIBE_CONFIGS": 2,
-    "DESCRIBE_TOKENS": 2, "WRITE": 3, "ALTER": 3, "ALTER_CONFIGS": 3, "IDEMPOTENT_WRITE": 3,
-    "DELETE": 4, "CLUSTER_ACTION": 99, "TWO_PHASE_COMMIT": 99, "ALL": 99,
-    # Confluent's
-    "READ_STATUS": 2, "READ_CONFIG": 2, "DESCRIBE_ACCESS": 2, "READ_COMPATIBILITY": 2,
-    "CONFIGURE": 3, "ALTER_ACCESS": 3, "WRITE_COMPATIBILITY": 3, "PAUSE": 99, "RESUME": 99,
-    "SCALE": 99, "TERMINATE": 99, "CONTRIBUTE": 99, "VALIDATE": 99,
-}  # fmt: skip
 _RESOURCE_TYPES = frozenset(
     (
         "Topic", "Group", "Cluster", "TransactionalId", "DelegationToken", "User",
@@ -78,7 +70,7 @@ def _say(message: str, complete: bool = True) -> _Said:
     decided = "allowed" if allowed else "denied"
     sentence = f"{principal} was {decided} {operation} on {kind} {name}"
     unknown: tuple[str, ...] = ()
-    if operation not in _ACTIVITY:
+    if operation not in ACTIVITIES:
         operation, unknown = "UNKNOWN", ("operation",)
     if kind not in _RESOURCE_TYPES:
         kind, unknown = "Unknown", (*unknown, "resource_type")
@@ -90,7 +82,7 @@ def _say(message: str, complete: bool = True) -> _Said:
     if not request:
         spots = (*spots, BlindSpot.NO_REQUEST.value)
     return _Said(
-        "success" if allowed else "failure", _ACTIVITY.get(operation, 0), principal, host,
+        "success" if allowed else "failure", ACTIVITIES.get(operation, 0), principal, host,
         operation, kind, pattern, name, request, rule, sentence, spots, unknown, ambiguous,
     )  # fmt: skip
 
@@ -148,7 +140,7 @@ def _read(line: Line, reading: Reading) -> Outcome:
     else:
         said = _say(message, line.complete)
     at, precision, spots = moment(line, reading)
-    event = Event(at, API_ACTIVITY, said.activity, said.outcome, SOURCE.name)
+    event = Event(at, APIACTIVITIES, said.activity, said.outcome, SOURCE.name)
     event.time_precision = precision
     event.actor, event.address = said.principal, reading.address(said.host)
     event.resource_type, event.resource = said.resource_type, said.resource
@@ -166,6 +158,8 @@ def _read(line: Line, reading: Reading) -> Outcome:
     if not event.address:
         document = {**document, "src_endpoint": {"name": said.host}}
     extension: dict[str, Any] = {"request": said.request} if said.request else {}
+    if is_administrative(said.request, said.operation):
+        event.leg = Leg.AUTHORIZER.value
     if said.unknown:
         extension["unknown"] = said.unknown
     return Fact(event, line.stamp, "", (), document, extension)

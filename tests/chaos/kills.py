@@ -55,7 +55,7 @@ def killed(folder: Path, store: Path, kills: int, seconds: float, seed: int, tel
     random, number = Random(seed), 0
     while number < kills:
         process = start(*_arguments(folder, store), cwd=folder)
-        after = _STARTED_S + random.random() * 1.6 * seconds / kills
+        after = _STARTED_S + random.random() * 1.2 * seconds / kills
         began = time.monotonic()
         while time.monotonic() - began < after and process.poll() is None:
             time.sleep(0.005)

@@ -1,0 +1,1 @@
+"""Changes: what several records say of one deed, as one. Pure."""

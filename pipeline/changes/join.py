@@ -1,0 +1,140 @@
+"""Join: the legs of a cluster to changes, one for each deed. Pure; a function of the set of legs.
+
+Kafka never says it in one place, and nothing it writes is a key. So: a request and its forwarded
+twin are paired one to one, in order, by what both repeat; a controller's line belongs to a request
+that asked for just that and was under way at that time; a decision to the request it names, of the
+same principal from the same address, under way at that time. Each is given to the request that
+ends first of those that still lack it, which leaves the most for the others. What nobody asked
+for, and what nobody answered, is a change too, and its confidence names what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pipeline.administration import APIS
+from pipeline.changes.decisions import decide, explained, undone
+from pipeline.changes.effects import effects, replays
+from pipeline.changes.legs import Deed, OneLeg
+from pipeline.changes.requests import Seed, requests
+from pipeline.stages.identify import digest
+from schemas.vocabulary import Confidence, Leg, Outcome
+
+_EFFECTS: Final = frozenset(
+    ("topic", "partitions", "config", "acl", "scram", "quota", "feature")
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Change:
+    """One deed, and the legs that say so. ``time`` is epoch milliseconds.
+
+    Attributes:
+        id: hexadecimal; of the strongest leg, so it is the same in whatever order legs arrive.
+        actor: full principal, or empty: nobody says.
+        deed: with what was there before, where earlier changes or the record itself show it.
+        missing: legs that a change of this kind should have and this one has not.
+        timely: False where only a replay tells of it: it was at that time or before.
+    """
+
+    id: str
+    cluster: str
+    time: int
+    actor: str
+    address: str
+    deed: Deed
+    outcome: str
+    confidence: str
+    missing: tuple[str, ...]
+    legs: tuple[OneLeg, ...]
+    timely: bool = True
+
+
+def join(cluster: str, legs: Iterable[OneLeg]) -> list[Change]:
+    """Changes of one cluster, in order of (time, id).
+
+    Args:
+        legs: in any order; one that is there twice counts once.
+    """
+    ordered = sorted({leg.id: leg for leg in legs}.values(), key=lambda leg: (leg.time, leg.id))
+    asked = requests(ordered)
+    seeds = [seed for request in asked for seed in request.seeds]
+    alone = effects([leg for leg in ordered if leg.leg == Leg.EFFECT], seeds, asked)
+    left = decide([leg for leg in ordered if leg.leg == Leg.AUTHORIZER], asked)
+    left = explained(left, alone)
+    seeds += alone
+    seeds += undone(left)
+    seeds += replays([leg for leg in ordered if leg.leg == Leg.REPLAYED], seeds)
+    return _folded([_change(cluster, seed) for seed in seeds])
+
+
+def _change(cluster: str, seed: Seed) -> Change:
+    legs = tuple(sorted({leg.id: leg for leg in seed.legs}.values(), key=_order))
+    strongest, deed = seed.legs[0], seed.deed
+    asked = seed.has(Leg.REQUEST) or seed.has(Leg.FORWARDED)
+    decided, done = seed.has(Leg.AUTHORIZER), seed.has(Leg.EFFECT)
+    first = asked or decided
+    if done is not None and done.deed is not None and deed.kind in ("config", "quota"):
+        # What is there now, where only an addition was asked for or the value was hidden.
+        deed = deed._replace(after=done.deed.after)
+    if deed.kind == "topic" and deed.action == "create" and not asked:
+        new = {leg.deed.item for leg in legs if leg.deed and leg.deed.kind == "partitions"}
+        deed = deed._replace(after={"partitions": len(new)} if new else deed.after)
+    missing = tuple(_missing(seed, decided, done))
+    address = asked.address if asked else ""
+    return Change(
+        id=digest(16, [b"change", cluster.encode(), strongest.id.encode(),
+                       deed.target.encode(), deed.item.encode()]).hex(),
+        cluster=cluster, time=strongest.time, actor=first.actor if first else "",
+        address=address or (decided.address if decided else ""), deed=deed, outcome=seed.outcome,
+        confidence=_confidence(first, asked, missing), missing=missing, legs=legs,
+        timely=strongest.leg != Leg.REPLAYED,
+    )  # fmt: skip
+
+
+def _order(leg: OneLeg) -> tuple[int, str]:
+    return leg.time, leg.id
+
+
+def _missing(seed: Seed, decided: OneLeg | None, done: OneLeg | None) -> Iterator[str]:
+    api = APIS.get(seed.api)
+    if seed.has(Leg.REQUEST) is None:
+        yield Leg.REQUEST.value
+    if (api is None or api.by_controller) and seed.has(Leg.FORWARDED) is None:
+        yield Leg.FORWARDED.value
+    if (api is None or api.decisive) and decided is None:
+        yield Leg.AUTHORIZER.value
+    expected = seed.deed.kind in _EFFECTS and not seed.deed.target.startswith("BrokerLogger:")
+    if expected and seed.outcome != Outcome.FAILURE and done is None:
+        yield Leg.EFFECT.value
+
+
+def _confidence(first: OneLeg | None, asked: OneLeg | None, missing: Sequence[str]) -> str:
+    if first is None or asked is None:
+        return Confidence.LOW.value
+    return Confidence.MEDIUM.value if missing else Confidence.HIGH.value
+
+
+def _folded(changes: Iterable[Change]) -> list[Change]:
+    """In order, each with what was there before it, as far as earlier changes show it."""
+    ordered = sorted(changes, key=lambda c: (c.time, c.id))
+    now: dict[tuple[str, str, str], Any] = {}
+    for change in ordered:
+        deed, subject = change.deed, change.deed.subject
+        if deed.before is None:
+            change.deed = deed._replace(before=now.get(subject))
+        if change.outcome != Outcome.SUCCESS or not change.timely:
+            continue
+        if (deed.kind, deed.action) == ("topic", "delete"):
+            _forget(now, lambda s, gone=deed.target: s[1] == gone)  # type: ignore[misc]
+        now[subject] = deed.after
+    return ordered
+
+
+def _forget(
+    now: dict[tuple[str, str, str], Any], gone: Callable[[tuple[str, str, str]], bool]
+) -> None:
+    for subject in [s for s in now if gone(s)]:
+        del now[subject]

@@ -1,0 +1,111 @@
+"""Requests: the records of one request, and the changes in the making that its items are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pipeline.changes.legs import Deed, OneLeg
+from schemas.vocabulary import Leg, Outcome
+
+SLACKS_MS: Final = (5, 1000)
+"""How far a leg may lie outside its request: rounding first, then hosts whose clocks differ."""
+
+
+@dataclass(slots=True)
+class Seed:
+    """A change in the making: one item of a request, or what stands alone."""
+
+    deed: Deed
+    start: int
+    end: int
+    legs: list[OneLeg] = field(default_factory=list)
+    taken: set[tuple[str, str]] = field(default_factory=set)
+    outcome: str = Outcome.UNKNOWN.value
+    api: str = ""
+    ambiguous: bool = False
+
+    def has(self, leg: Leg) -> OneLeg | None:
+        return next((each for each in self.legs if each.leg == leg), None)
+
+
+@dataclass(slots=True)
+class Request:
+    """One request: its own record, its twin, or both."""
+
+    first: OneLeg
+    items: list[OneLeg]
+    twin: list[OneLeg] = field(default_factory=list)
+    seeds: list[Seed] = field(default_factory=list)
+    decided: set[tuple[str, str, str]] = field(default_factory=set)
+
+    def holds(self, time: int, slack: int) -> bool:
+        return self.first.start - slack <= time <= self.first.time + slack
+
+
+def requests(ordered: Sequence[OneLeg]) -> list[Request]:
+    records: dict[tuple[Any, ...], list[OneLeg]] = {}
+    for leg in ordered:
+        if leg.record:
+            records.setdefault(leg.record, []).append(leg)
+    groups = [Request(items[0], items) for items in records.values()]
+    own = [g for g in groups if g.first.leg == Leg.REQUEST]
+    twins = [g for g in groups if g.first.leg == Leg.FORWARDED]
+    for whole in (True, False):
+        for slack in SLACKS_MS:
+            twins = _pair(own, twins, slack, whole)
+    requests = own + twins
+    for request in requests:
+        request.seeds = list(_items(request))
+    return requests
+
+
+def _pair(
+    own: Sequence[Request], twins: Sequence[Request], slack: int, whole: bool
+) -> list[Request]:
+    """Give twins to requests that lack one; returns those left over.
+
+    Args:
+        whole: only where the bodies are the same. A broker passes on what it does not refuse
+            itself, so that a twin may ask for less.
+    """
+    free: dict[tuple[Any, ...], list[Request]] = {}
+    for request in own:
+        if not request.twin:
+            same = request.first.same
+            free.setdefault(same if whole else same[:-1], []).append(request)
+    left: list[Request] = []
+    for twin in twins:
+        same = twin.first.same
+        candidates = free.get(same if whole else same[:-1], [])
+        fit = [
+            request
+            for request in candidates
+            if request.first.start - slack <= twin.first.start
+            and twin.first.time <= request.first.time + slack
+            and (whole or _deeds(twin.items) <= _deeds(request.items))
+        ]
+        if not fit:
+            left.append(twin)
+            continue
+        chosen = min(fit, key=lambda r: (r.first.time, r.first.id))
+        chosen.twin = twin.items
+        candidates.remove(chosen)
+    return left
+
+
+def _deeds(items: Iterable[OneLeg]) -> set[str]:
+    return {repr(leg.deed) for leg in items}
+
+
+def _items(request: Request) -> Iterator[Seed]:
+    twins = {repr(leg.deed): leg for leg in request.twin}
+    for leg in request.items:
+        if leg.deed is None:
+            continue
+        seed = Seed(leg.deed, leg.start, leg.time, [leg], outcome=leg.outcome, api=leg.api)
+        twin = twins.get(repr(leg.deed))
+        if twin is not None:
+            seed.legs.append(twin)
+        yield seed
