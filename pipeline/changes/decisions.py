@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from pipeline.administration import APIS
-from pipeline.changes.legs import Deed, OneLeg
+from pipeline.changes.legs import OneLeg
 from pipeline.changes.requests import SLACKS_MS, Request, Seed
+from schemas.changes import Deed
 from schemas.vocabulary import Leg, Outcome
 
 AFTER_DECISION_MS: Final = 2000

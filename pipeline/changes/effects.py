@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pipeline.changes.legs import Deed, OneLeg
+from pipeline.changes.legs import OneLeg
 from pipeline.changes.requests import SLACKS_MS, Request, Seed
+from schemas.changes import Deed
 from schemas.vocabulary import Outcome
 
 _HIDDEN: Final = ("[hidden]", "(hidden)", "[redacted")

@@ -11,45 +11,20 @@ for, and what nobody answered, is a change too, and its confidence names what is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pipeline.administration import APIS
 from pipeline.changes.decisions import decide, explained, undone
 from pipeline.changes.effects import effects, replays
-from pipeline.changes.legs import Deed, OneLeg
+from pipeline.changes.legs import OneLeg
 from pipeline.changes.requests import Seed, requests
 from pipeline.stages.identify import digest
+from schemas.changes import Change, LegId
 from schemas.vocabulary import Confidence, Leg, Outcome
 
 _EFFECTS: Final = frozenset(
     ("topic", "partitions", "config", "acl", "scram", "quota", "feature")
 )  # fmt: skip
-
-
-@dataclass(slots=True)
-class Change:
-    """One deed, and the legs that say so. ``time`` is epoch milliseconds.
-
-    Attributes:
-        id: hexadecimal; of the strongest leg, so it is the same in whatever order legs arrive.
-        actor: full principal, or empty: nobody says.
-        deed: with what was there before, where earlier changes or the record itself show it.
-        missing: legs that a change of this kind should have and this one has not.
-        timely: False where only a replay tells of it: it was at that time or before.
-    """
-
-    id: str
-    cluster: str
-    time: int
-    actor: str
-    address: str
-    deed: Deed
-    outcome: str
-    confidence: str
-    missing: tuple[str, ...]
-    legs: tuple[OneLeg, ...]
-    timely: bool = True
 
 
 def join(cluster: str, legs: Iterable[OneLeg]) -> list[Change]:
@@ -89,7 +64,8 @@ def _change(cluster: str, seed: Seed) -> Change:
                        deed.target.encode(), deed.item.encode()]).hex(),
         cluster=cluster, time=strongest.time, actor=first.actor if first else "",
         address=address or (decided.address if decided else ""), deed=deed, outcome=seed.outcome,
-        confidence=_confidence(first, asked, missing), missing=missing, legs=legs,
+        confidence=_confidence(first, asked, missing), missing=missing,
+        legs=tuple(LegId(leg.id, leg.leg) for leg in legs),
         timely=strongest.leg != Leg.REPLAYED,
     )  # fmt: skip
 

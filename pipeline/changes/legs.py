@@ -17,32 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from pipeline.administration import APIS, CREATES_BY_USE
+from schemas.changes import Deed
 from schemas.vocabulary import Leg
 
 _BESIDE = frozenset(("partitions", "reassignment", "election"))
 """Kinds of effects that the controller also has by itself, or beside others."""
-
-
-class Deed(NamedTuple):
-    """What was done to what. ``item``: what of the target, or empty: all of it.
-
-    ``before`` and ``after`` are JSON values, None where there is nothing or nobody says.
-    """
-
-    kind: str
-    action: str
-    target: str
-    item: str = ""
-    before: Any = None
-    after: Any = None
-
-    @property
-    def subject(self) -> tuple[str, str, str]:
-        """What it is about."""
-        return self.kind, self.target, self.item
 
 
 @dataclass(frozen=True, slots=True)

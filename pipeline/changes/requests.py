@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pipeline.changes.legs import Deed, OneLeg
+from pipeline.changes.legs import OneLeg
+from schemas.changes import Deed
 from schemas.vocabulary import Leg, Outcome
 
 SLACKS_MS: Final = (5, 1000)
@@ -45,6 +46,11 @@ class Request:
 
 
 def requests(ordered: Sequence[OneLeg]) -> list[Request]:
+    """Requests, each with its twin, and the changes in the making that its items are.
+
+    Args:
+        ordered: legs by (time, id); decisions and effects among them are left alone.
+    """
     records: dict[tuple[Any, ...], list[OneLeg]] = {}
     for leg in ordered:
         if leg.record:

@@ -12,12 +12,13 @@ from typing import Any
 
 import orjson
 
-from pipeline.changes.join import Change, join
+from pipeline.changes.join import join
 from pipeline.changes.legs import OneLeg, read
 from pipeline.cli.present import Column, Row, lines, table, when
 from pipeline.cli.show import filters, opened
 from pipeline.query import Query
 from pipeline.sinks.sqlite_query import SqliteReader
+from schemas.changes import Change
 
 _VALUES = ("config", "quota", "feature", "offset")
 """Kinds whose before and after are one value: shown with its name."""

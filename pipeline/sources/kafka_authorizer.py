@@ -28,7 +28,7 @@ from pipeline.batch import Fact, Filtered, Line, Outcome, Reading, Source, each,
 from pipeline.errors import Reason, Unreadable
 from pipeline.grammar import START, accompanies, decide, ends
 from schemas.types import Event
-from schemas.vocabulary import APIACTIVITIES, BlindSpot, Forgery, Leg
+from schemas.vocabulary import API_ACTIVITY, BlindSpot, Forgery, Leg
 
 _RESOURCE_TYPES = frozenset(
     (
@@ -140,7 +140,7 @@ def _read(line: Line, reading: Reading) -> Outcome:
     else:
         said = _say(message, line.complete)
     at, precision, spots = moment(line, reading)
-    event = Event(at, APIACTIVITIES, said.activity, said.outcome, SOURCE.name)
+    event = Event(at, API_ACTIVITY, said.activity, said.outcome, SOURCE.name)
     event.time_precision = precision
     event.actor, event.address = said.principal, reading.address(said.host)
     event.resource_type, event.resource = said.resource_type, said.resource

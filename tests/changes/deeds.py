@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from pipeline.changes.legs import Deed, OneLeg
+from pipeline.changes.legs import OneLeg
+from schemas.changes import Deed
 from schemas.vocabulary import Leg
 
 PRINCIPALS = tuple(f"User:{name}" for name in ("ann", "ben", "cat", "dan", "eve", "fay"))

@@ -8,8 +8,9 @@ from random import Random
 
 import pytest
 
-from pipeline.changes.join import Change, join
-from pipeline.changes.legs import Deed, OneLeg
+from pipeline.changes.join import join
+from pipeline.changes.legs import OneLeg
+from schemas.changes import Change, Deed
 from schemas.vocabulary import Leg
 from tests.changes.deeds import ADDRESSES, Done, deeds, legs_of
 
