@@ -107,8 +107,6 @@ class Forgery(StrEnum):
     """A name in the record holds a line break."""
     IMITATION = "imitation"
     """A name in the record imitates the log's own wording."""
-    CONTRADICTION = "contradiction"
-    """The decision and the rule it says it rests on exclude each other."""
 
 
 class BlindSpot(StrEnum):
