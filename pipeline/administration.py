@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-
 ACTIVITIES: Final[Mapping[str, int]] = {
     "CREATE": 1, "CREATE_TOKENS": 1, "READ": 2, "DESCRIBE": 2, "DESCRIBE_CONFIGS": 2,
     "DESCRIBE_TOKENS": 2, "WRITE": 3, "ALTER": 3, "ALTER_CONFIGS": 3, "IDEMPOTENT_WRITE": 3,
@@ -66,6 +65,11 @@ APIS: Final[Mapping[str, Api]] = {
     "DeleteShareGroupState": _api("offset", "delete", by_controller=False),
 }
 """By the name the authorizer gives a request."""
+
+INTERNAL_TOPICS: Final = frozenset(
+    ("__consumer_offsets", "__transaction_state", "__share_group_state")
+)
+"""Topics that brokers create by themselves when the first client needs them."""
 
 CREATES_BY_USE: Final = "Metadata"
 """Who asks for a topic that is not there may have it created: the decision names this request."""

@@ -193,6 +193,8 @@ class Source:
         one_line: is this message never followed by a second line? Then one that follows is no
             continuation of it. Stack traces are the exception; say so only for messages that
             carry no audit fact.
+        several_lines: does a message that begins so go on over lines with a tab before them, up to
+            one that ends with this source's logger? Then it is read as one. Cheap; must not raise.
     """
 
     name: str
@@ -209,6 +211,7 @@ class Source:
     blind_spots: tuple[str, ...] = ()
     bears_secrets: bool = False
     one_line: Callable[[str], bool] = _always
+    several_lines: Callable[[str], bool] | None = None
 
 
 def moment(line: Line, reading: Reading) -> tuple[int, TimePrecision, tuple[str, ...]]:

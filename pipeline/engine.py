@@ -31,6 +31,8 @@ from pipeline.stages.unwrap import unwrap
 from schemas.types import Event
 
 MAX_RECORD_BYTES = 1024 * 1024
+SHARED_RAW_BYTES = 8 * 1024
+"""A line of several items is kept with each of them up to this length, and else with the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,5 +108,8 @@ def _complete(
     enrich(fact, line, stream, plan.look)
     event.raw, blank = plan.redactor.redact(fact, line.raw)
     event.id = event_id(fact, line, stream, blank, number)
+    if number and len(event.raw) > SHARED_RAW_BYTES:
+        # The first item has it; a copy for each would let one long line fill a disk.
+        event.raw = b""
     project(fact, source.product, line.logged)
     return event

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from pipeline.administration import APIS
 from pipeline.changes.legs import OneLeg
-from pipeline.changes.requests import SLACKS_MS, Request, Seed
+from pipeline.changes.requests import CLOCKS_MS, ROUNDING_MS, SLACKS_MS, Request, Seed
 from schemas.changes import Deed
 from schemas.vocabulary import Leg, Outcome
 
-AFTER_DECISION_MS: Final = 2000
-"""How long after a decision its effect may be written, where no request is known."""
+AFTER_DECISION_MS: Final = (50, 250, 2000)
+"""How long after a decision its effect may be written, where no request is known: mostly, with a
+busy controller, at most."""
 TOGETHER_MS: Final = 250
 """Decisions of one request stand this close together, where no request is known."""
 _CLUSTER: Final = "Cluster:"
@@ -38,13 +40,14 @@ def _taken(decision: OneLeg, requests: Iterable[Request], slack: int, named: boo
     for request in requests:
         if decision.only_adds:
             # The topic is created after its use was decided on, by a request of the broker's own.
-            near = request.first.start - SLACKS_MS[1] <= decision.time <= request.first.time
+            near = request.first.start - CLOCKS_MS <= decision.time <= request.first.time
             fits = near and request.first.leg == Leg.FORWARDED
         else:
             fits = request.holds(decision.time, slack) and (
                 not request.first.address or request.first.address == decision.address
             )
-        about = [s for s in request.seeds if s.deed.target == decision.resource]
+        general = decision.resource.startswith(_CLUSTER)
+        about = [s for s in request.seeds if general or s.deed.target == decision.resource]
         if fits and what not in request.decided and (about or not named):
             request.decided.add(what)
             for seed in about or request.seeds:
@@ -54,35 +57,50 @@ def _taken(decision: OneLeg, requests: Iterable[Request], slack: int, named: boo
 
 
 def explained(left: Sequence[OneLeg], alone: Sequence[Seed]) -> list[OneLeg]:
-    """Say who is behind changes without a request, where only one can be; returns what is left."""
+    """Say who is behind changes without a request, where only one can be; returns what is left.
+
+    A decision on the very thing tells more than one on the cluster, a near one more than a far one.
+    """
     used: set[str] = set()
     allowed = [d for d in left if d.outcome == Outcome.SUCCESS and (d.decisive or d.only_adds)]
-    for seed in alone:
-        if seed.has(Leg.REQUEST) or seed.has(Leg.FORWARDED):
-            continue
-        fit = [d for d in allowed if _may_explain(d, seed)]
-        fresh = [d for d in fit if d.id not in used]
-        if len({(d.actor, d.address) for d in fresh}) > 1:
-            seed.ambiguous = True
-            continue
-        chosen = fresh[:1] or fit[-1:]
-        for decision in chosen:
-            seed.legs.append(decision)
-            seed.api = decision.api
-            used.add(decision.id)
+    open_ = [s for s in alone if not (s.has(Leg.REQUEST) or s.has(Leg.FORWARDED))]
+    for within in AFTER_DECISION_MS:
+        for general in (False, True):
+            open_ = [s for s in open_ if not _lay(s, _behind(s, allowed, within, general), used)]
     return [d for d in left if d.id not in used]
 
 
-def _may_explain(decision: OneLeg, seed: Seed) -> bool:
+def _behind(seed: Seed, allowed: Sequence[OneLeg], within: int, general: bool) -> list[OneLeg]:
+    first = bisect_left(allowed, seed.start - within, key=_time)
+    last = bisect_right(allowed, seed.start + ROUNDING_MS, key=_time)
+    return [d for d in allowed[first:last] if _may_explain(d, seed, general)]
+
+
+def _lay(seed: Seed, fit: Sequence[OneLeg], used: set[str]) -> bool:
+    """Lay a change to the decision that only can be behind it; a batch has one for many."""
+    fresh = [d for d in fit if d.id not in used]
+    if len({(d.actor, d.address) for d in fresh}) > 1:
+        return False
+    for decision in fresh[:1] or fit[-1:]:
+        seed.legs.append(decision)
+        seed.api = decision.api
+        used.add(decision.id)
+        return True
+    return False
+
+
+def _time(leg: OneLeg) -> int:
+    return leg.time
+
+
+def _may_explain(decision: OneLeg, seed: Seed, general: bool) -> bool:
     api, deed = APIS[decision.api], seed.deed
     exact = api.kind in ("topic", "acl", "partitions")
-    return (
-        api.kind == deed.kind
-        and (not exact or api.action == deed.action)
-        and decision.resource.startswith((deed.target, _CLUSTER))
-        and (decision.resource == deed.target or decision.resource.startswith(_CLUSTER))
-        and -SLACKS_MS[0] <= seed.start - decision.time <= AFTER_DECISION_MS
-    )
+    if api.kind != deed.kind or (exact and api.action != deed.action):
+        return False
+    if general:
+        return decision.resource.startswith(_CLUSTER)
+    return decision.resource == deed.target
 
 
 def undone(left: Sequence[OneLeg]) -> Iterator[Seed]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from pipeline.changes.legs import OneLeg
-from pipeline.changes.requests import SLACKS_MS, Request, Seed
+from pipeline.changes.requests import CLOCKS_MS, ROUNDING_MS, SLACKS_MS, Request, Seed
 from schemas.changes import Deed
-from schemas.vocabulary import Outcome
+from schemas.vocabulary import Leg, Outcome
 
 _HIDDEN: Final = ("[hidden]", "(hidden)", "[redacted")
 
@@ -25,18 +25,44 @@ def effects(
     left = list(written)
     for slack in SLACKS_MS:
         left = [e for e in left if not _given(e, by_subject, by_target, slack)]
-    alone: list[Seed] = []
-    for effect in left:
-        if not (_beside(effect, requests, alone) or _joins(effect, alone) or effect.only_adds):
-            alone.append(_lone(effect))
-    return alone + _unrequested(left, alone)
+    left = [e for e in left if not _comes_with(e, by_target)]
+    return _alone(left, requests)
+
+
+def _alone(left: Sequence[OneLeg], requests: Sequence[Request]) -> list[Seed]:
+    """Seeds of what nobody asked for. Topics come first: others may only come with them."""
+    alone: dict[str, list[Seed]] = {}
+    for effect in sorted(left, key=lambda e: e.deed is None or e.deed.kind != "topic"):
+        deed = effect.deed
+        assert deed is not None
+        near = alone.setdefault(deed.target, [])
+        if _joins(effect, near) or _comes_with(effect, alone, ROUNDING_MS):
+            continue
+        if (deed.kind, deed.action) == ("partitions", "create"):
+            near.append(_lone(effect))
+            near[-1].deed = Deed("partitions", "create", deed.target)
+            near[-1].taken = {_line(effect)}
+        elif not effect.only_adds:
+            near.append(_beside(effect, requests) or _lone(effect))
+    return sorted((s for near in alone.values() for s in near), key=lambda s: s.start)
 
 
 def _lone(effect: OneLeg) -> Seed:
-    assert effect.deed is not None
-    seed = Seed(effect.deed, effect.time, effect.time, [effect], outcome=effect.outcome)
-    seed.taken.add((effect.host, effect.line))
+    deed = effect.deed
+    assert deed is not None
+    if deed.kind == "scram" and deed.action != "delete":
+        # The controller tells a new entry from another; who asks for one does not.
+        deed = deed._replace(action="set")
+    seed = Seed(deed, effect.time, effect.time, [effect], outcome=effect.outcome)
+    seed.taken.add(_line(effect))
     return seed
+
+
+def _line(effect: OneLeg) -> tuple[str, str]:
+    """What one deed has at most one of: of new partitions, one line for each."""
+    deed = effect.deed
+    wide = deed is not None and deed.kind == "partitions"
+    return effect.host, f"{effect.line} {deed.item}" if wide and deed else effect.line
 
 
 def _given(
@@ -48,7 +74,7 @@ def _given(
     deed = effect.deed
     assert deed is not None
     wide = deed.kind == "partitions"
-    line = effect.host, f"{effect.line} {deed.item}" if wide else effect.line
+    line = _line(effect)
     for seed in by_target.get(deed.target, ()) if wide else by_subject.get(deed.subject, ()):
         if (
             seed.start - slack <= effect.time <= seed.end + slack
@@ -62,12 +88,27 @@ def _given(
     return False
 
 
+def _comes_with(effect: OneLeg, by_target: dict[str, list[Seed]], slack: int = 0) -> bool:
+    """A new topic brings its configuration: that is no change of its own."""
+    deed = effect.deed
+    assert deed is not None
+    if deed.kind != "config":
+        return False
+    for seed in by_target.get(deed.target, ()):
+        new = (seed.deed.kind, seed.deed.action) == ("topic", "create")
+        within = seed.start - slack <= effect.time <= seed.end + slack
+        if new and within and seed.outcome == Outcome.SUCCESS:
+            seed.legs.append(effect)
+            return True
+    return False
+
+
 def _agree(asked: Deed, done: Deed) -> bool:
     """Whether what the controller wrote is what was asked for."""
     if done.kind == "partitions":
         return asked.kind == "partitions" or (asked.kind, asked.action) == ("topic", "create")
     if done.kind in ("config", "quota"):
-        if asked.action in ("append", "subtract"):
+        if asked.action in ("append", "subtract") or _hidden(done.after):
             return True
         return (asked.action == "delete") == (done.action == "delete") and _same(
             asked.after, done.after
@@ -77,8 +118,12 @@ def _agree(asked: Deed, done: Deed) -> bool:
     return True
 
 
+def _hidden(value: Any) -> bool:
+    return str(value).startswith(_HIDDEN)
+
+
 def _same(one: Any, other: Any) -> bool:
-    if one == other or any(str(v).startswith(_HIDDEN) for v in (one, other)):
+    if one == other or _hidden(one):
         return True
     try:
         return float(one) == float(other)
@@ -86,62 +131,41 @@ def _same(one: Any, other: Any) -> bool:
         return False
 
 
-def _beside(effect: OneLeg, requests: Sequence[Request], alone: list[Seed]) -> bool:
+def _beside(effect: OneLeg, requests: Sequence[Request]) -> Seed | None:
     """AlterConfigs sets what it names and removes all the rest: that is its deed, too."""
     deed = effect.deed
     assert deed is not None
     if deed.kind != "config" or deed.action != "delete":
-        return False
+        return None
     for request in requests:
         if (
             request.first.api == "AlterConfigs"
-            and request.holds(effect.time, SLACKS_MS[0])
+            and request.holds(effect.time, ROUNDING_MS)
             and any(s.deed.target == deed.target and s.outcome == "success" for s in request.seeds)
         ):
             seed = _lone(effect)
             seed.legs = [request.items[0], *request.twin[:1], effect]
             seed.api = request.first.api
             request.seeds.append(seed)
-            alone.append(seed)
-            return True
-    return False
+            return seed
+    return None
 
 
-def _joins(effect: OneLeg, alone: Sequence[Seed]) -> bool:
+def _joins(effect: OneLeg, near: Sequence[Seed]) -> bool:
     """Whether this is what a change that nobody asked for already stands for: on another
     controller, or another line of the same."""
     deed = effect.deed
     assert deed is not None
     wide = deed.kind == "partitions"
-    line = effect.host, f"{effect.line} {deed.item}" if wide else effect.line
-    for seed in reversed(alone):
-        if effect.time - seed.end > SLACKS_MS[1]:
-            return False
-        fits = seed.deed.target == deed.target if wide else seed.deed.subject == deed.subject
-        if fits and line not in seed.taken and _agree(seed.deed, deed):
-            seed.taken.add(line)
+    for seed in near:
+        fits = abs(effect.time - seed.end) <= CLOCKS_MS and (
+            wide or seed.deed.subject == deed.subject
+        )
+        if fits and _line(effect) not in seed.taken and _agree(seed.deed, deed):
+            seed.taken.add(_line(effect))
             seed.legs.append(effect)
             return True
     return False
-
-
-def _unrequested(left: Sequence[OneLeg], alone: Sequence[Seed]) -> list[Seed]:
-    """New partitions of a topic that is not new: one change for all that came together."""
-    held = {leg.id for seed in alone for leg in seed.legs}
-    made: list[Seed] = []
-    for effect in left:
-        deed = effect.deed
-        if (
-            effect.id in held
-            or deed is None
-            or (deed.kind, deed.action) != ("partitions", "create")
-        ):
-            continue
-        if not _joins(effect, made):
-            made.append(_lone(effect))
-            made[-1].deed = Deed("partitions", "create", deed.target)
-            made[-1].taken = {(effect.host, f"{effect.line} {deed.item}")}
-    return made
 
 
 def replays(replayed: Sequence[OneLeg], seeds: Sequence[Seed]) -> list[Seed]:
@@ -150,7 +174,10 @@ def replays(replayed: Sequence[OneLeg], seeds: Sequence[Seed]) -> list[Seed]:
     known: dict[str, list[int]] = {}
     for seed in seeds:
         if seed.outcome == Outcome.SUCCESS:
-            known.setdefault(_deed_key(seed.deed), []).append(seed.start)
+            # What comes with a new topic is replayed, too.
+            done = (leg.deed for leg in seed.legs if leg.leg == Leg.EFFECT and leg.deed)
+            for key in {_deed_key(deed) for deed in (seed.deed, *done)}:
+                known.setdefault(key, []).append(seed.start)
     passes: dict[tuple[str, str], list[OneLeg]] = {}
     made: list[Seed] = []
     for leg in replayed:
@@ -158,7 +185,7 @@ def replays(replayed: Sequence[OneLeg], seeds: Sequence[Seed]) -> list[Seed]:
             continue
         key = _deed_key(leg.deed)
         seen = passes.setdefault((f"{leg.host} {leg.line}", key), [])
-        if seen and leg.time - seen[-1].time > 10 * SLACKS_MS[1]:
+        if seen and leg.time - seen[-1].time > 10 * CLOCKS_MS:
             seen.clear()
         seen.append(leg)
         if len(seen) > sum(time <= leg.time for time in known.get(key, ())):

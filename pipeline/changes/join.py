@@ -10,16 +10,16 @@ for, and what nobody answered, is a change too, and its confidence names what is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from pipeline.administration import APIS
+from pipeline.administration import APIS, INTERNAL_TOPICS
 from pipeline.changes.decisions import decide, explained, undone
 from pipeline.changes.effects import effects, replays
 from pipeline.changes.legs import OneLeg
 from pipeline.changes.requests import Seed, requests
 from pipeline.stages.identify import digest
-from schemas.changes import Change, LegId
+from schemas.changes import Change, Deed, LegId
 from schemas.vocabulary import Confidence, Leg, Outcome
 
 _EFFECTS: Final = frozenset(
@@ -42,7 +42,15 @@ def join(cluster: str, legs: Iterable[OneLeg]) -> list[Change]:
     seeds += alone
     seeds += undone(left)
     seeds += replays([leg for leg in ordered if leg.leg == Leg.REPLAYED], seeds)
-    return _folded([_change(cluster, seed) for seed in seeds])
+    return _folded([_change(cluster, seed) for seed in seeds if not _by_itself(seed)])
+
+
+def _by_itself(seed: Seed) -> bool:
+    """Whether a broker made one of its own topics: its request is nobody's that was passed on."""
+    kind, name = seed.deed.target.split(":", 1)
+    creates = (seed.deed.kind, seed.deed.action) == ("topic", "create")
+    own = creates and kind == "Topic" and name in INTERNAL_TOPICS
+    return own and seed.has(Leg.FORWARDED) is None
 
 
 def _change(cluster: str, seed: Seed) -> Change:
@@ -98,19 +106,30 @@ def _folded(changes: Iterable[Change]) -> list[Change]:
     ordered = sorted(changes, key=lambda c: (c.time, c.id))
     now: dict[tuple[str, str, str], Any] = {}
     for change in ordered:
-        deed, subject = change.deed, change.deed.subject
+        deed = change.deed
         if deed.before is None:
-            change.deed = deed._replace(before=now.get(subject))
-        if change.outcome != Outcome.SUCCESS or not change.timely:
-            continue
-        if (deed.kind, deed.action) == ("topic", "delete"):
-            _forget(now, lambda s, gone=deed.target: s[1] == gone)  # type: ignore[misc]
-        now[subject] = deed.after
+            change.deed = deed._replace(before=_before(deed, now))
+        if change.outcome == Outcome.SUCCESS and change.timely:
+            _apply(deed, now)
     return ordered
 
 
-def _forget(
-    now: dict[tuple[str, str, str], Any], gone: Callable[[tuple[str, str, str]], bool]
-) -> None:
-    for subject in [s for s in now if gone(s)]:
-        del now[subject]
+def _before(deed: Deed, now: Mapping[tuple[str, str, str], Any]) -> Any:
+    if deed.kind == "partitions":
+        topic = now.get(("topic", deed.target, "")) or {}
+        return {"partitions": topic["partitions"]} if "partitions" in topic else None
+    return now.get(deed.subject)
+
+
+def _apply(deed: Deed, now: dict[tuple[str, str, str], Any]) -> None:
+    topic = "topic", deed.target, ""
+    if deed.kind == "topic":
+        for subject in [s for s in now if s[1] == deed.target and s[0] in ("topic", "config")]:
+            del now[subject]
+        if deed.action == "create" and isinstance(deed.after, dict):
+            for name, value in (deed.after.get("configs") or {}).items():
+                now["config", deed.target, name] = value
+    if deed.kind == "partitions" and isinstance(deed.after, dict):
+        now[topic] = {**(now.get(topic) or {}), **deed.after}
+    else:
+        now[deed.subject] = deed.after

@@ -10,8 +10,10 @@ from pipeline.changes.legs import OneLeg
 from schemas.changes import Deed
 from schemas.vocabulary import Leg, Outcome
 
-SLACKS_MS: Final = (5, 1000)
-"""How far a leg may lie outside its request: rounding first, then hosts whose clocks differ."""
+SLACKS_MS: Final = (0, 5, 1000)
+"""How far a leg may lie outside its request: not at all, then rounding, then hosts whose clocks
+differ."""
+ROUNDING_MS, CLOCKS_MS = SLACKS_MS[1:]
 
 
 @dataclass(slots=True)
@@ -25,7 +27,6 @@ class Seed:
     taken: set[tuple[str, str]] = field(default_factory=set)
     outcome: str = Outcome.UNKNOWN.value
     api: str = ""
-    ambiguous: bool = False
 
     def has(self, leg: Leg) -> OneLeg | None:
         return next((each for each in self.legs if each.leg == leg), None)

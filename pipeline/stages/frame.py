@@ -12,6 +12,7 @@ the log readable all the same:
 - An open line at the end of the input, or before a process's first lines, is *torn*. Since a
   client can also imitate a process's first line, the next 32 KiB are suspect there, too.
 - Where lines have dates, one without is never an authorizer's or a Selector's.
+- A message that its source says goes on over several lines is read with them, as one.
 
 State, per file of a stream: layout seen, whether any line ended with its logger, the open line,
 whether a further line continues the last one, bytes still suspect.
@@ -35,6 +36,8 @@ MOST_FILES = 512
 """Files of one carrier whose state is kept; the one longest unseen is given up first."""
 MOST_LOGGERS = 1024
 """Loggers whose route is kept: a client's text can look like one."""
+MOST_GATHERED = 64 * 1024
+"""Bytes of a message over several lines; Kafka's own configuration takes 15 KiB."""
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 UNREAD_LOGGERS = ("kafka.request.logger", "org.apache.kafka.controller.")
 """Loggers that state audit facts which this release has no source for: named, never silent."""
@@ -95,6 +98,14 @@ class Router:
         # `%c{1}` writes the last part of a logger's name alone.
         ours = any(name.endswith("." + logger) for name in loggers)
         return owner, self.ending(owner, message) if ours else "broken"
+
+    def several_lines(self, message: str) -> str:
+        """The name of the source that reads the lines which go on from this one, or empty."""
+        for source in self.sources.values():
+            asked = source.several_lines if self.only in ("auto", source.name) else None
+            if asked is not None and asked(message):
+                return source.name
+        return ""
 
     def ending(self, source: str, message: str) -> Ending:
         """How a message ends, by its source's lights."""
@@ -223,6 +234,8 @@ class _File:
             self.out.append((line, route))
 
     def _undated(self, line: Line) -> Ending:
+        if self.open is not None and self._gather(*self.open, line):
+            return "whole"
         if self.open is not None and not self.open[1]:
             self._continue(line)
             return "whole"
@@ -261,6 +274,30 @@ class _File:
             ending = "broken" if cut else self.router.ending(route, text)
         self._send(line, route, ending)
         return ending
+
+    def _gather(self, opened: Line, _: str, line: Line) -> bool:
+        """Add a line to the open one, which goes on over several. False: it is none of those."""
+        source, text = self.router.several_lines(opened.message), line.text
+        if not source:
+            return False
+        stop = text.rfind(") [") + 1 if text.endswith("]") else len(text)
+        logger, place = layouts.logger_at_end(text, 0, stop)
+        last = bool(logger) and self.router.by_logger(logger) == source
+        if not last and not text.startswith("\t"):
+            return False
+        if len(opened.raw) + len(line.raw) > MOST_GATHERED:
+            self.open, self.continues = None, True
+            detail = f"a message over several lines of more than {MOST_GATHERED} bytes"
+            self.out.append((opened, Rejected(Reason.TOO_LONG, detail, source)))
+            return True
+        opened.message += "\n" + (text[:place] if last else text)
+        opened.text += "\n" + text
+        opened.raw += b"\n" + line.raw
+        if last:
+            self.open, self.continues, self.ended = None, False, True
+            opened.logger = logger
+            self.out.append((opened, source))
+        return True
 
     def _continue(self, line: Line) -> None:
         """A further line of an open one whose logger is not known yet."""
@@ -339,14 +376,14 @@ def _freeze(opened: tuple[Line, str] | None) -> list[Any] | None:
     origin = list(line.origin) if line.origin else None
     return [
         line.raw.decode("latin-1"), line.record.position, origin, line.logged, line.number,
-        line.suspect, source,
+        line.suspect, source, *([line.message, line.logger] if "\n" in line.message else ()),
     ]  # fmt: skip
 
 
 def _thaw(kept: list[Any] | None) -> tuple[Line, str] | None:
     if kept is None:
         return None
-    raw, position, origin, logged, number, suspect, source = kept
+    raw, position, origin, logged, number, suspect, source, *gathered = kept
     value = raw.encode("latin-1")
     line = Line(value, value.decode(), Record(value, position), number=number, suspect=suspect)
     line.origin, line.logged = Origin(*origin) if origin else None, logged
@@ -355,4 +392,6 @@ def _thaw(kept: list[Any] | None) -> tuple[Line, str] | None:
         _, line.stamp, line.level, line.logger, line.message, _ = head
     else:
         line.message = layouts.without_level(line.text)
+    if gathered:
+        line.message, line.logger = gathered
     return line, source

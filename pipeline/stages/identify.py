@@ -50,7 +50,10 @@ def event_id(fact: Fact, line: Line, stream: Stream, record: bytes, item: int = 
     the line's outcomes it is."""
     event = fact.event
     number = line.number.to_bytes(4, "big")
-    further = _FOUR + item.to_bytes(4, "big") if item else b""
+    further = b""
+    if item:
+        # A line of many items is long: each further one takes its digest.
+        further, record = _FOUR + item.to_bytes(4, "big"), _digest_of(record)
     if fact.natural_key:
         key = [event.source.encode(), *(part.encode() for part in fact.natural_key), number]
         parts = framed([b"natural", event.cluster.encode(), *key]) + further
@@ -62,6 +65,11 @@ def event_id(fact: Fact, line: Line, stream: Stream, record: bytes, item: int = 
         + len(record).to_bytes(8, "big") + record + _FOUR + number + further
     )  # fmt: skip
     return timed(event.time, hashed.digest())
+
+
+@lru_cache(maxsize=2)
+def _digest_of(record: bytes) -> bytes:
+    return blake2b(record, digest_size=32, person=_PERSON).digest()
 
 
 @lru_cache(maxsize=1024)

@@ -27,7 +27,8 @@ _STEMS = (
     "password", "passwd", "passphrase", "secret", "token", "hmac", "salt", "authbytes",
     "auth_bytes", "auth-bytes", "authorization", "credential", "apikey", "api_key", "api-key",
     "access_key", "accesskey", "private_key", "privatekey", "jaas", "stored_key", "storedkey",
-    "server_key", "serverkey", "cookie", "signature", "pwd", "sig",
+    "server_key", "serverkey", "cookie", "signature", "pwd", "value",
+    "errormessage", "sig",
 )  # fmt: skip
 _ENCODED_STEMS = tuple(stem.encode() for stem in _STEMS)
 """Whatever is called so is secret: in JSON, ``key=value``, JAAS, headers, XML, query strings."""
@@ -59,6 +60,14 @@ _BY_LOOK = re.compile(
     """,
     re.DOTALL | re.VERBOSE,
 )
+_REST = re.compile(
+    rb"""
+    \A (?: [\w.]{0,60}+ (?:\\*+["'])? \s*+ : \s*+ )? (?:\\*+["'])?
+    (?: [^"\\]++ | \\. )*+ " (?= \s*+ [,}\]] )
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+"""A text, or a name and a text, that a cut left the end of: what it belonged to nobody can see."""
 _OPTION = re.compile(
     rb"(?i)(--[\w-]{0,40}(?:password|passwd|secret|token)[\w-]{0,40}\s++)[^\s-]\S*+"
 )
@@ -136,4 +145,5 @@ def scrub(value: bytes) -> bytes:
     if any(stem in lowered for stem in _ENCODED_STEMS):
         value = _NAMED.sub(lambda m: m[1] + blank, value)
         value = _OPTION.sub(lambda m: m[1] + blank, value)
+    value = _REST.sub(blank, value)
     return _BY_LOOK.sub(blank, value)

@@ -1,0 +1,1 @@
+"""Kafka's protocol as its request log writes it: numbers, requests, secrets. Pure."""
