@@ -33,6 +33,7 @@ DETECTOR = c.Detector(
     sight=_sight,
     deeds="failed logins",
     reasons=(c.Reason("spike", Severity.MEDIUM, "many failed logins", c.crowded),),
+    settings=c.WindowSettings,
     follow_s=1800,
     attacks=(c.Attack("T1110", "Brute Force", "TA0006", "Credential Access"),),
     triage=(

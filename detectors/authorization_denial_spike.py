@@ -11,7 +11,7 @@ from schemas.types import Event
 from schemas.vocabulary import API_ACTIVITY, Severity
 
 
-class DenialSettings(c.Settings):
+class DenialSettings(c.WindowSettings):
     """Numbers of this detector."""
 
     threshold: int = Field(20, ge=1, le=c.STATE_CAP, description="Denials within one window.")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from detectors.contract import Detector, Settings
+from detectors.contract import Detector, EpisodeSettings
 from detectors.runs import Run
 from schemas.findings import document
 from schemas.types import Finding
@@ -29,7 +29,7 @@ class Watch(NamedTuple):
     """A detector with its numbers, upon one key of one cluster."""
 
     detector: Detector
-    settings: Settings
+    settings: EpisodeSettings
     cluster: str
     key: str
 

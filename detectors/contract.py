@@ -1,8 +1,11 @@
-"""What a detector is. See CONTRIBUTING.md, "A new detector".
+"""What a detector is. See CONTRIBUTING.md, "A new detector". There are two shapes.
 
-A detector says which events concern which key (*sightings*), and which reasons a run of evidence
+A *counter* says which events concern which key (*sightings*), and which reasons a run of evidence
 can give to raise a finding. Everything else (order, repetition, late events, joining and amending
 findings, forgetting) is :mod:`detectors.episodes`, the same for all.
+
+An *estate* detector looks at the changes of a whole cluster and says which of them are findings
+(*judgements*); what became of those it said before is :mod:`detectors.estates`, the same for all.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.changes import Change, Lifecycle
 from schemas.types import Event
 
 STATE_CAP = 10_000
@@ -22,7 +26,7 @@ all gone is amended no more."""
 
 
 class Settings(BaseModel):
-    """Numbers every detector has. A detector adds its own; all are configuration.
+    """What can be set of every detector. One adds its own; all are configuration.
 
     ``[detectors.NAME]`` in the configuration file sets them; seconds are event time.
     """
@@ -30,13 +34,44 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     enabled: bool = Field(True, description="Whether the detector runs at all.")
+
+
+class EpisodeSettings(Settings):
+    """Numbers every counter has."""
+
     gap_s: int = Field(600, ge=1, le=86_400, description="Longest pause inside one episode.")
+    horizon_s: int = Field(
+        86_400, ge=600, description="How far behind its key's newest event evidence may come."
+    )
+
+    @property
+    def span_s(self) -> int:
+        """The longest time that any reason looks across."""
+        return self.gap_s
+
+
+class WindowSettings(EpisodeSettings):
+    """Numbers of a counter with :func:`crowded` or :func:`varied` among its reasons."""
+
     window_s: int = Field(300, ge=1, le=86_400, description="Length of the sliding window.")
     threshold: int = Field(
         10, ge=1, le=STATE_CAP, description="Deeds within one window that raise a finding."
     )
+
+    @property
+    def span_s(self) -> int:
+        """The longest time that any reason looks across."""
+        return max(self.gap_s, self.window_s)
+
+
+class EstateSettings(Settings):
+    """Numbers every estate detector has."""
+
     horizon_s: int = Field(
-        86_400, ge=600, description="How far behind its key's newest event evidence may come."
+        35 * 86_400,
+        ge=600,
+        description="How far behind its estate's newest evidence may come, at the least. "
+        "The embedded store forgets nothing.",
     )
 
 
@@ -99,7 +134,7 @@ class Attack(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """What a detector module's ``DETECTOR`` states.
+    """What a counter's module states as its ``DETECTOR``.
 
     Attributes:
         name: the module's name, and ``finding_info.analytic.uid`` of its findings.
@@ -120,9 +155,57 @@ class Detector:
     sight: Callable[[Event, Any], Iterable[Sighting]]
     deeds: str
     reasons: tuple[Reason, ...]
-    settings: type[Settings] = Settings
+    settings: type[EpisodeSettings] = EpisodeSettings
     shape: Literal["counter"] = "counter"
     follow_s: int = 0
+    attacks: tuple[Attack, ...] = ()
+    triage: tuple[str, ...] = ()
+    false_positives: tuple[str, ...] = ()
+    blind_spots: tuple[str, ...] = ()
+
+
+class Judgement(NamedTuple):
+    """One finding that the events amount to, as an estate detector sees it.
+
+    Attributes:
+        key: what it is about, as ``name=value``. Judgements of one key and one earliest piece of
+            evidence are one finding.
+        title: in a few words, beginning in upper case.
+        message: in a sentence or two; no secret in it.
+        evidence: ids of events, hexadecimal, in order of (time, id).
+        first_time, last_time: of the evidence, epoch milliseconds.
+        actor, address: whom it is about, or empty.
+    """
+
+    key: str
+    severity_id: int
+    title: str
+    message: str
+    evidence: tuple[str, ...]
+    first_time: int
+    last_time: int
+    actor: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EstateDetector:
+    """What an estate detector's module states as its ``DETECTOR``.
+
+    Attributes:
+        judge: what the changes and the life of the brokers of one cluster amount to, by the
+            detector's settings. Both come in order of (time, id). Must be pure, and must not raise.
+        shape: ``estate``: one order over a whole cluster.
+
+    All else is as in :class:`Detector`.
+    """
+
+    name: str
+    title: str
+    documentation: str
+    judge: Callable[[Sequence[Change], Sequence[Lifecycle], Any], Iterable[Judgement]]
+    settings: type[EstateSettings] = EstateSettings
+    shape: Literal["estate"] = "estate"
     attacks: tuple[Attack, ...] = ()
     triage: tuple[str, ...] = ()
     false_positives: tuple[str, ...] = ()
@@ -134,7 +217,7 @@ def grave(evidence: Pieces, _: Settings) -> bool:
     return any(e.grave for e in evidence)
 
 
-def crowded(evidence: Pieces, settings: Settings) -> bool:
+def crowded(evidence: Pieces, settings: WindowSettings) -> bool:
     """Whether some window, ends included, holds ``threshold`` deeds."""
     window_ms, held, start = settings.window_s * 1000, 0, 0
     for last in evidence:

@@ -30,7 +30,7 @@ from itertools import compress, pairwise
 from typing import Any, NamedTuple
 
 from detectors.conclusions import Watch, conclude
-from detectors.contract import STATE_CAP, Detector, Evidence, Pieces, Settings, Sighting
+from detectors.contract import STATE_CAP, Detector, EpisodeSettings, Evidence, Pieces, Sighting
 from detectors.eras import NEVER, Era, Span, Zone, advance, clear, late, shed, zones
 from detectors.runs import Reasons, Run, join, split
 from detectors.successes import followed, forget, note
@@ -59,7 +59,12 @@ class Folded(NamedTuple):
 
 
 def fold(
-    detector: Detector, settings: Settings, cluster: str, key: str, state: KeyState, seen: Seen
+    detector: Detector,
+    settings: EpisodeSettings,
+    cluster: str,
+    key: str,
+    state: KeyState,
+    seen: Seen,
 ) -> Folded:
     """Take what a batch holds for one key into its state, and say what follows.
 
@@ -67,7 +72,7 @@ def fold(
         state: the key's state, {} at first. It is changed.
     """
     _thaw(state)
-    margin_s = max(settings.gap_s, settings.window_s, detector.follow_s)
+    margin_s = max(settings.span_s, detector.follow_s)
     span = Span(settings.horizon_s * 1000, margin_s * 1000)
     gap_ms, follow_ms = settings.gap_s * 1000, detector.follow_s * 1000
     trusted, suspect = state["eras"]

@@ -12,7 +12,13 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from detectors.contract import Detector, Settings
+from detectors.contract import (
+    Detector,
+    EpisodeSettings,
+    EstateDetector,
+    EstateSettings,
+    Settings,
+)
 from pipeline.engine import MAX_RECORD_BYTES, Plan
 from pipeline.errors import ConfigError
 from pipeline.registry import detectors, sources
@@ -128,17 +134,36 @@ class Config(_Model):
     redaction: Redaction = Field(Redaction(), description="How secrets are replaced.")
     detectors: dict[str, dict[str, Any]] = Field({}, description="Numbers of the detectors.")
 
-    def active(self) -> list[tuple[Detector, Settings]]:
-        """Enabled detectors with their numbers.
+    def active(self) -> list[tuple[Detector, EpisodeSettings]]:
+        """Enabled counters with their numbers.
 
         Raises:
             ConfigError: a detector that does not exist, or a number it cannot take.
         """
+        return [
+            (detector, settings)
+            for detector, settings in self._enabled()
+            if isinstance(detector, Detector) and isinstance(settings, EpisodeSettings)
+        ]
+
+    def active_estates(self) -> list[tuple[EstateDetector, EstateSettings]]:
+        """Enabled estate detectors with their numbers.
+
+        Raises:
+            ConfigError: as :meth:`active`.
+        """
+        return [
+            (detector, settings)
+            for detector, settings in self._enabled()
+            if isinstance(detector, EstateDetector) and isinstance(settings, EstateSettings)
+        ]
+
+    def _enabled(self) -> list[tuple[Detector | EstateDetector, Settings]]:
         known = detectors()
         for name in self.detectors:
             if name not in known:
                 raise ConfigError(f"detectors.{name}: no such detector; {', '.join(known)}")
-        out = []
+        out: list[tuple[Detector | EstateDetector, Settings]] = []
         for name, detector in known.items():
             try:
                 settings = detector.settings(**self.detectors.get(name, {}))
@@ -216,12 +241,13 @@ def _scalars(model: type[BaseModel], lines: list[str], comment: str = "") -> Non
         if field.is_required():
             default = f"a {name}"
         lines.append(f"{comment}# {field.description}")
-        lines.append(f"{comment}{name} = {_toml(default)}")
+        lines.append(f"{comment}{name} = {toml(default)}")
 
 
-def _toml(value: Any) -> str:
+def toml(value: Any) -> str:
+    """A setting's value as a configuration file has it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_toml(v) for v in value) + "]"
+        return "[" + ", ".join(toml(v) for v in value) + "]"
     return str(value) if isinstance(value, int) else f'"{value}"'

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import detectors as _detectors
 import pipeline.sources as _sources
-from detectors.contract import Detector
+from detectors.contract import Detector, EstateDetector
 from pipeline.batch import Source
 from pipeline.errors import ConfigError
 
@@ -52,8 +52,8 @@ def sources() -> dict[str, Source]:
 
 
 @cache
-def detectors() -> dict[str, Detector]:
-    """Every detector by name: those of :mod:`detectors`, then entry points.
+def detectors() -> dict[str, Detector | EstateDetector]:
+    """Every detector of either shape by name: those of :mod:`detectors`, then entry points.
 
     Raises:
         ConfigError: an entry point cannot be loaded, is no detector, or takes a name that exists.
@@ -64,7 +64,7 @@ def detectors() -> dict[str, Detector]:
         if hasattr(module, "DETECTOR")
     }
     for name, thing in _third_party("auditstream.detectors"):
-        if not isinstance(thing, Detector) or thing.name in found:
+        if not isinstance(thing, Detector | EstateDetector) or thing.name in found:
             raise ConfigError(f"entry point {name} of auditstream.detectors is no new DETECTOR")
         found[thing.name] = thing
     return found

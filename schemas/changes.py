@@ -1,7 +1,9 @@
-"""A change: one administrative deed, whatever number of records tell of it."""
+"""A change: one administrative deed, whatever number of records tell of it. And what brokers write
+of their own life, which explains some of them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -56,3 +58,22 @@ class Change:
     missing: tuple[str, ...]
     legs: tuple[LegId, ...]
     timely: bool = True
+
+
+class Lifecycle(NamedTuple):
+    """What a broker wrote of its own life: a start, an end, settings it started with.
+
+    Attributes:
+        id: of the event, hexadecimal.
+        time: epoch milliseconds.
+        kind: what happened, in the source's words.
+        settings: those that the record states, by name; of a log level ``logger`` and ``level``,
+            without the latter where the logger takes its parent's.
+    """
+
+    id: str
+    time: int
+    host: str
+    kind: str
+    settings: Mapping[str, str]
+    message: str

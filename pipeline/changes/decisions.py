@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pipeline.administration import APIS
 from pipeline.changes.legs import OneLeg
-from pipeline.changes.requests import CLOCKS_MS, ROUNDING_MS, SLACKS_MS, Request, Seed
+from pipeline.changes.requests import CLOCKS_MS, ROUNDING_MS, SLACKS_MS, Request, Seed, span
+from pipeline.changes.spans import Spans
 from schemas.changes import Deed
 from schemas.vocabulary import Leg, Outcome
 
@@ -22,30 +23,24 @@ _CLUSTER: Final = "Cluster:"
 
 def decide(written: Sequence[OneLeg], requests: Sequence[Request]) -> list[OneLeg]:
     """Give decisions to requests; returns those left over."""
-    by_name: dict[tuple[str, str], list[Request]] = {}
-    for request in sorted(requests, key=lambda r: (r.first.time, r.first.id)):
-        by_name.setdefault((request.first.actor, request.first.api), []).append(request)
+    by_name = Spans(requests, lambda r: (r.first.actor, r.first.api), span)
     left = list(written)
     for slack in SLACKS_MS:
         for named in (True, False):
-            left = [
-                d for d in left if not _taken(d, by_name.get((d.actor, d.api), ()), slack, named)
-            ]
+            left = [d for d in left if not _taken(d, by_name, slack, named)]
     return left
 
 
-def _taken(decision: OneLeg, requests: Iterable[Request], slack: int, named: bool) -> bool:
+def _taken(decision: OneLeg, by_name: Spans[Request], slack: int, named: bool) -> bool:
     """Give a decision to a request, ``named`` only to one that names its resource."""
     what = decision.operation, decision.resource, decision.host
-    for request in requests:
+    time, name = decision.time, (decision.actor, decision.api)
+    for request in by_name.holding(name, time, time, CLOCKS_MS if decision.only_adds else slack):
         if decision.only_adds:
             # The topic is created after its use was decided on, by a request of the broker's own.
-            near = request.first.start - CLOCKS_MS <= decision.time <= request.first.time
-            fits = near and request.first.leg == Leg.FORWARDED
+            fits = time <= request.first.time and request.first.leg == Leg.FORWARDED
         else:
-            fits = request.holds(decision.time, slack) and (
-                not request.first.address or request.first.address == decision.address
-            )
+            fits = not request.first.address or request.first.address == decision.address
         general = decision.resource.startswith(_CLUSTER)
         about = [s for s in request.seeds if general or s.deed.target == decision.resource]
         if fits and what not in request.decided and (about or not named):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pipeline.changes.legs import OneLeg
-from pipeline.changes.requests import CLOCKS_MS, ROUNDING_MS, SLACKS_MS, Request, Seed
+from pipeline.changes.requests import CLOCKS_MS, ROUNDING_MS, SLACKS_MS, Request, Seed, span
+from pipeline.changes.spans import Spans
 from schemas.changes import Deed
 from schemas.vocabulary import Leg, Outcome
 
@@ -17,34 +18,58 @@ def effects(
     written: Sequence[OneLeg], seeds: Sequence[Seed], requests: Sequence[Request]
 ) -> list[Seed]:
     """Give effects to seeds; returns seeds made of those that nobody asked for."""
-    by_subject: dict[tuple[str, str, str], list[Seed]] = {}
-    by_target: dict[str, list[Seed]] = {}
-    for seed in sorted(seeds, key=lambda s: (s.end, s.legs[0].id)):
-        by_subject.setdefault(seed.deed.subject, []).append(seed)
-        by_target.setdefault(seed.deed.target, []).append(seed)
+    asked = _Asked(
+        Spans(seeds, lambda s: s.deed.subject, _span),
+        Spans(seeds, lambda s: s.deed.target, _span),
+        Spans((r for r in requests if r.first.api == "AlterConfigs"), lambda _: "", span),
+    )
     left = list(written)
     for slack in SLACKS_MS:
-        left = [e for e in left if not _given(e, by_subject, by_target, slack)]
-    left = [e for e in left if not _comes_with(e, by_target)]
-    return _alone(left, requests)
+        left = [e for e in left if not _given(e, asked, slack)]
+    left = [e for e in left if not _comes_with(e, asked.by_target)]
+    return _alone(left, asked.settings)
 
 
-def _alone(left: Sequence[OneLeg], requests: Sequence[Request]) -> list[Seed]:
+class _Asked(NamedTuple):
+    """What was asked for, by what it is about, and requests that set a whole configuration."""
+
+    by_subject: Spans[Seed]
+    by_target: Spans[Seed]
+    settings: Spans[Request]
+
+
+def _span(seed: Seed) -> tuple[int, int, str]:
+    return seed.start, seed.end, seed.legs[0].id
+
+
+def _alone(left: Sequence[OneLeg], settings: Spans[Request]) -> list[Seed]:
     """Seeds of what nobody asked for. Topics come first: others may only come with them."""
-    alone: dict[str, list[Seed]] = {}
-    for effect in sorted(left, key=lambda e: e.deed is None or e.deed.kind != "topic"):
+    topics: dict[str, list[Seed]] = {}
+    for effect in left:
+        if effect.deed is not None and effect.deed.kind == "topic":
+            near = topics.setdefault(effect.deed.target, [])
+            if not _joins(effect, near):
+                near.append(_lone(effect))
+    new = Spans((s for near in topics.values() for s in near), lambda s: s.deed.target, _span)
+    others: dict[str, list[Seed]] = {}
+    for effect in left:
         deed = effect.deed
         assert deed is not None
-        near = alone.setdefault(deed.target, [])
-        if _joins(effect, near) or _comes_with(effect, alone, ROUNDING_MS):
+        near = others.setdefault(deed.target, [])
+        if (
+            deed.kind == "topic"
+            or _given(effect, _Asked(new, new, settings), CLOCKS_MS)
+            or _comes_with(effect, new, ROUNDING_MS)
+            or _joins(effect, near)
+        ):
             continue
         if (deed.kind, deed.action) == ("partitions", "create"):
             near.append(_lone(effect))
             near[-1].deed = Deed("partitions", "create", deed.target)
-            near[-1].taken = {_line(effect)}
         elif not effect.only_adds:
-            near.append(_beside(effect, requests) or _lone(effect))
-    return sorted((s for near in alone.values() for s in near), key=lambda s: s.start)
+            near.append(_beside(effect, settings) or _lone(effect))
+    found = [s for near in (*topics.values(), *others.values()) for s in near]
+    return sorted(found, key=lambda s: s.start)
 
 
 def _lone(effect: OneLeg) -> Seed:
@@ -65,39 +90,31 @@ def _line(effect: OneLeg) -> tuple[str, str]:
     return effect.host, f"{effect.line} {deed.item}" if wide and deed else effect.line
 
 
-def _given(
-    effect: OneLeg,
-    by_subject: dict[tuple[str, str, str], list[Seed]],
-    by_target: dict[str, list[Seed]],
-    slack: int,
-) -> bool:
-    deed = effect.deed
+def _given(effect: OneLeg, asked: _Asked, slack: int) -> bool:
+    deed, time = effect.deed, effect.time
     assert deed is not None
-    wide = deed.kind == "partitions"
-    line = _line(effect)
-    for seed in by_target.get(deed.target, ()) if wide else by_subject.get(deed.subject, ()):
-        if (
-            seed.start - slack <= effect.time <= seed.end + slack
-            and line not in seed.taken
-            and seed.outcome == effect.outcome
-            and _agree(seed.deed, deed)
-        ):
+    wide, line = deed.kind == "partitions", _line(effect)
+    if wide:
+        found = asked.by_target.holding(deed.target, time, time, slack)
+    else:
+        found = asked.by_subject.holding(deed.subject, time, time, slack)
+    for seed in found:
+        if line not in seed.taken and seed.outcome == effect.outcome and _agree(seed.deed, deed):
             seed.taken.add(line)
             seed.legs.append(effect)
             return True
     return False
 
 
-def _comes_with(effect: OneLeg, by_target: dict[str, list[Seed]], slack: int = 0) -> bool:
+def _comes_with(effect: OneLeg, by_target: Spans[Seed], slack: int = 0) -> bool:
     """A new topic brings its configuration: that is no change of its own."""
-    deed = effect.deed
+    deed, time = effect.deed, effect.time
     assert deed is not None
     if deed.kind != "config":
         return False
-    for seed in by_target.get(deed.target, ()):
+    for seed in by_target.holding(deed.target, time, time, slack):
         new = (seed.deed.kind, seed.deed.action) == ("topic", "create")
-        within = seed.start - slack <= effect.time <= seed.end + slack
-        if new and within and seed.outcome == Outcome.SUCCESS:
+        if new and seed.outcome == Outcome.SUCCESS:
             seed.legs.append(effect)
             return True
     return False
@@ -131,18 +148,14 @@ def _same(one: Any, other: Any) -> bool:
         return False
 
 
-def _beside(effect: OneLeg, requests: Sequence[Request]) -> Seed | None:
+def _beside(effect: OneLeg, settings: Spans[Request]) -> Seed | None:
     """AlterConfigs sets what it names and removes all the rest: that is its deed, too."""
     deed = effect.deed
     assert deed is not None
     if deed.kind != "config" or deed.action != "delete":
         return None
-    for request in requests:
-        if (
-            request.first.api == "AlterConfigs"
-            and request.holds(effect.time, ROUNDING_MS)
-            and any(s.deed.target == deed.target and s.outcome == "success" for s in request.seeds)
-        ):
+    for request in settings.holding("", effect.time, effect.time, ROUNDING_MS):
+        if any(s.deed.target == deed.target and s.outcome == "success" for s in request.seeds):
             seed = _lone(effect)
             seed.legs = [request.items[0], *request.twin[:1], effect]
             seed.api = request.first.api
@@ -157,10 +170,10 @@ def _joins(effect: OneLeg, near: Sequence[Seed]) -> bool:
     deed = effect.deed
     assert deed is not None
     wide = deed.kind == "partitions"
-    for seed in near:
-        fits = abs(effect.time - seed.end) <= CLOCKS_MS and (
-            wide or seed.deed.subject == deed.subject
-        )
+    for seed in reversed(near):
+        if effect.time - seed.end > CLOCKS_MS:
+            return False
+        fits = wide or seed.deed.subject == deed.subject
         if fits and _line(effect) not in seed.taken and _agree(seed.deed, deed):
             seed.taken.add(_line(effect))
             seed.legs.append(effect)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pipeline.changes.legs import OneLeg
+from pipeline.changes.spans import Spans
 from schemas.changes import Deed
 from schemas.vocabulary import Leg, Outcome
 
@@ -42,9 +43,6 @@ class Request:
     seeds: list[Seed] = field(default_factory=list)
     decided: set[tuple[str, str, str]] = field(default_factory=set)
 
-    def holds(self, time: int, slack: int) -> bool:
-        return self.first.start - slack <= time <= self.first.time + slack
-
 
 def requests(ordered: Sequence[OneLeg]) -> list[Request]:
     """Requests, each with its twin, and the changes in the making that its items are.
@@ -77,29 +75,25 @@ def _pair(
         whole: only where the bodies are the same. A broker passes on what it does not refuse
             itself, so that a twin may ask for less.
     """
-    free: dict[tuple[Any, ...], list[Request]] = {}
-    for request in own:
-        if not request.twin:
-            same = request.first.same
-            free.setdefault(same if whole else same[:-1], []).append(request)
+
+    def key(request: Request) -> tuple[Any, ...]:
+        return request.first.same if whole else request.first.same[:-1]
+
+    free = Spans((r for r in own if not r.twin), key, span)
     left: list[Request] = []
     for twin in twins:
-        same = twin.first.same
-        candidates = free.get(same if whole else same[:-1], [])
-        fit = [
-            request
-            for request in candidates
-            if request.first.start - slack <= twin.first.start
-            and twin.first.time <= request.first.time + slack
-            and (whole or _deeds(twin.items) <= _deeds(request.items))
-        ]
-        if not fit:
+        for request in free.holding(key(twin), twin.first.start, twin.first.time, slack):
+            if not request.twin and (whole or _deeds(twin.items) <= _deeds(request.items)):
+                request.twin = twin.items
+                break
+        else:
             left.append(twin)
-            continue
-        chosen = min(fit, key=lambda r: (r.first.time, r.first.id))
-        chosen.twin = twin.items
-        candidates.remove(chosen)
     return left
+
+
+def span(request: Request) -> tuple[int, int, str]:
+    """When a request began and ended, and its id."""
+    return request.first.start, request.first.time, request.first.id
 
 
 def _deeds(items: Iterable[OneLeg]) -> set[str]:

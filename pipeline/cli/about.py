@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.config import example, load
+from pipeline.config import example, load, toml
 from pipeline.errors import ArgumentError
 from pipeline.registry import detectors, sources
 from schemas.vocabulary import ATTACK_VERSION
@@ -73,7 +73,7 @@ def _detectors(arguments: argparse.Namespace) -> int:
         tuple(f"{a.technique} {a.name} ({a.tactic} {a.tactic_name})" for a in detector.attacks),
     )
     numbers = tuple(
-        f"{name} = {field.default}: {field.description}"
+        f"{name} = {toml(field.get_default())}: {field.description}"
         for name, field in detector.settings.model_fields.items()
     )
     _bullets(f"Numbers ([detectors.{detector.name}])", numbers)
@@ -114,7 +114,7 @@ def _config(arguments: argparse.Namespace) -> int:
         config.plan()
         counts = (
             f"{len(config.inputs)} inputs, {len(config.principals)} principals, "
-            f"{len(config.active())} detectors"
+            f"{len(config.active()) + len(config.active_estates())} detectors"
         )
         print(f"{arguments.name}: {counts}; nothing wrong")
     return 0

@@ -27,6 +27,7 @@ from pipeline.collectors.pipes import Pipe
 from pipeline.config import Config, Input
 from pipeline.engine import Plan
 from pipeline.errors import InputError
+from pipeline.runtimes.judge import Judge
 from pipeline.runtimes.lanes import BEFORE_ALL, Chunk, Lane, Stride
 from pipeline.runtimes.merge import Ahead, Feed, Taken, merged
 from pipeline.sinks.sqlite import SqliteStore, StreamRow
@@ -90,6 +91,7 @@ class Embedded:
         self.progress = progress
         self.plan: Plan = config.plan()
         self.active: Active = config.active()
+        self.judge = Judge(config.active_estates(), store)
         self.summary = Summary()
         self.stop = False
         self._written = 0
@@ -107,7 +109,8 @@ class Embedded:
         return self.finish(lanes)
 
     def finish(self, lanes: Iterable[Lane]) -> Summary:
-        """The summary, with what the store holds and what the lanes have to say."""
+        """Judge what there is; the summary, with what the store holds and the lanes have to say."""
+        self.summary.findings |= self.judge.now()
         for lane in lanes:
             self.summary.complaints += lane.complaints
             self.summary.unusable += lane.refused
@@ -272,6 +275,7 @@ class Embedded:
                 if event.id in detected.late:
                     _mark_late(event)
         store.write_events(fresh)
+        self.judge.note(fresh)
         store.write_dead_letters(letters)
         store.write_findings(detected.findings)
         store.touch(detected.touched)
@@ -322,6 +326,7 @@ class Embedded:
         ending, lane.ending = lane.ending, {}
         self.store.delete_dead_letters(bytes.fromhex(i) for i in ending["dead_letters"])
         gone = self.store.delete_events((t, bytes.fromhex(i)) for t, i in ending["events"])
+        self.judge.note(gone)
         lane.account.subtract(Account(**ending["account"]))
         for key, seen in sightings(self.active, gone).items():
             state, names = self.store.state_of(key), {e.id.hex() for e, _ in seen.evidence}

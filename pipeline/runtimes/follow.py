@@ -93,6 +93,7 @@ class _Follower:
             while not self.runtime.stop:
                 self._list()
                 self._read()
+                self.runtime.summary.findings |= self.runtime.judge.soon()
                 self.first = False
                 self._wait()
             return self._finish()

@@ -128,6 +128,16 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise failure(self.path, "used", error) from error
 
+    def _each(self, sql: str) -> Iterator[tuple[Any, ...]]:
+        """Rows, some at a time. Nothing is to be written before the last of them."""
+        self.wait()
+        try:
+            cursor = self._db.execute(sql)
+            while rows := cursor.fetchmany(_ROWS):
+                yield from rows
+        except sqlite3.Error as error:
+            raise failure(self.path, "used", error) from error
+
     def _one(self, sql: str) -> int:
         ((value,),) = self._all(sql)
         return int(value)
@@ -226,6 +236,30 @@ class SqliteStore:
         """What was counted in each stream, JSON."""
         return [account for (account,) in self._all("SELECT account FROM streams")]
 
+    def legs(self) -> Iterator[tuple[str, bytes]]:
+        """Cluster and OCSF document of what may be part of a change, by cluster and time.
+
+        Nothing is to be written before the last is taken.
+        """
+        return self._each(
+            "SELECT cluster, ocsf FROM events WHERE leg <> '' ORDER BY cluster, time, id"
+        )
+
+    def lifecycle(self) -> Iterator[tuple[str, bytes]]:
+        """Cluster and OCSF document of what brokers say of their own life, as :meth:`legs`."""
+        return self._each(
+            "SELECT cluster, ocsf FROM events WHERE class_uid = 6002 ORDER BY cluster, time, id"
+        )
+
+    def said(self, detector: str) -> list[Finding]:
+        """The last version of each finding of a detector."""
+        rows = self._all(
+            f"SELECT {','.join(FINDING_COLUMNS)} FROM findings AS f WHERE detector = ? "
+            "AND version = (SELECT max(version) FROM findings AS o WHERE o.id = f.id)",
+            (detector,),
+        )
+        return [_finding(dict(zip(FINDING_COLUMNS, row, strict=True))) for row in rows]
+
     def write_stream(self, row: StreamRow) -> None:
         """Insert or replace a stream's row."""
         values = [getattr(row, name) for name in StreamRow.__slots__]
@@ -263,6 +297,16 @@ class SqliteStore:
     def count(self, table: str) -> int:
         """Rows in ``table``."""
         return self._one(f"SELECT count(*) FROM {table}")
+
+
+def _finding(row: dict[str, Any]) -> Finding:
+    """A finding from its row: lists of ids stand end to end there, and truth is a number."""
+    for name in ("evidence", "supersedes"):
+        ids = row[name]
+        row[name] = tuple(ids[i : i + 16] for i in range(0, len(ids), 16))
+    for name in ("lower_bound", "suspect"):
+        row[name] = bool(row[name])
+    return Finding(**row)
 
 
 def _locked(path: Path) -> int:

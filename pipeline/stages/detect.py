@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from detectors.contract import Detector, Settings
+from detectors.contract import Detector, EpisodeSettings
 from detectors.episodes import KeyState, Seen, fold
 from schemas.types import Event, Finding
 
 Key = tuple[str, str, str]
 """Detector, cluster, key."""
 
-Active = Sequence[tuple[Detector, Settings]]
+Active = Sequence[tuple[Detector, EpisodeSettings]]
 
 
 @dataclass(slots=True)

@@ -39,7 +39,10 @@ MOST_LOGGERS = 1024
 MOST_GATHERED = 64 * 1024
 """Bytes of a message over several lines; Kafka's own configuration takes 15 KiB."""
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
-UNREAD_LOGGERS = ("kafka.request.logger", "org.apache.kafka.controller.")
+UNREAD_LOGGERS = (
+    "io.confluent.rest-utils.requests",
+    "org.apache.kafka.connect.runtime.rest.RestServer",
+)
 """Loggers that state audit facts which this release has no source for: named, never silent."""
 
 Ending = Literal["whole", "broken", "forged"]

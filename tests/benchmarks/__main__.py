@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.benchmarks.lines import controller_lines, request_lines
 from tests.benchmarks.measures import MEASURES
 from tests.logs import authentication_lines, authorizer_lines, write
 
@@ -46,14 +47,18 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="auditstream-bench-") as folder:
         large, small = Path(folder, "large.log"), Path(folder, "small.log")
         logins = Path(folder, "logins.log")
-        print(f"Writing {lines:,} authorizer lines, {_SMALL:,} of them again, and as many logins …")
+        requests, controller = Path(folder, "requests.log"), Path(folder, "controller.log")
+        print(f"Writing {lines:,} authorizer lines, {_SMALL:,} again, and as many of other kinds …")
         write(large, authorizer_lines(lines))
         write(small, authorizer_lines(min(_SMALL, lines)))
         write(logins, authentication_lines(min(_SMALL, lines)))
+        write(requests, request_lines(min(_SMALL, lines)))
+        write(controller, controller_lines(min(_SMALL, lines)))
+        inputs = {"authentication": logins, "request": requests, "controller": controller}
         print(f"\n{'':<56}{'events':>13}{'CPU/event':>13}{'peak':>10}")
         for name, what in MEASURES.items():
             if name not in ("store", "run"):
-                _row(what, _measure(name, logins if name == "authentication" else small))
+                _row(what, _measure(name, inputs.get(name, small)))
         _row(f"whole embedded run, {_SMALL:,} lines", small_run := _measure("run", small))
         _row(f"SQLite alone, this schema, {lines:,} rows", alone := _measure("store", large))
         _row(f"whole embedded run, {lines:,} lines", run := _measure("run", large))

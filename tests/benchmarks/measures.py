@@ -9,9 +9,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 from pipeline import layouts
 from pipeline.batch import Record, State, Stream
+from pipeline.changes.join import join
 from pipeline.collectors.files import LineReader, open_stream
 from pipeline.config import Config, Input
 from pipeline.engine import ingest
@@ -19,13 +21,17 @@ from pipeline.runtimes.embedded import Embedded
 from pipeline.sinks.sqlite import SqliteStore
 from pipeline.stages.detect import Key, detect
 from schemas.types import Event
+from tests.changes.deeds import deeds, legs_of
 
 MEASURES = {
     "read": "reading lines",
     "split": "reading and splitting the layout",
     "authorizer": "kafka_authorizer: decode and normalise",
     "authentication": "kafka_authentication: decode and normalise",
+    "request": "kafka_request: decode and normalise",
+    "controller": "kafka_controller: decode and normalise",
     "detect": "detectors alone",
+    "join": "legs to changes, per leg",
     "store": "SQLite alone with this schema",
     "run": "whole embedded run",
 }
@@ -90,6 +96,15 @@ def _detecting(path: Path, watch: _Watch) -> int:
     return total
 
 
+def _joining(path: Path, watch: _Watch) -> int:
+    random, count = Random(1), len(path.read_bytes().splitlines()) // 4
+    done = deeds(random, count)
+    legs = [leg for n, deed in enumerate(done) for leg in legs_of(deed, random, n % 50)]
+    with watch:
+        join("default", legs)
+    return len(legs)
+
+
 def _storing(path: Path, watch: _Watch) -> int:
     plan, stream, total = Config().plan(), Stream(origin=b"o" * 32), 0
     state: State = {}
@@ -133,7 +148,8 @@ def main() -> int:
     watch = _Watch()
     total = {
         "read": _reading, "split": _splitting, "authorizer": _ingesting,
-        "authentication": _ingesting, "detect": _detecting, "store": _storing, "run": _running,
+        "authentication": _ingesting, "request": _ingesting, "controller": _ingesting,
+        "join": _joining, "detect": _detecting, "store": _storing, "run": _running,
     }[name](path, watch)  # fmt: skip
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     figures = {

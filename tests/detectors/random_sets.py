@@ -1,13 +1,13 @@
 """Random sets of events near the edges of a detector's numbers, and random ways to deliver them."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from detectors.contract import Detector, Settings
+from detectors.contract import Detector, EpisodeSettings, WindowSettings
 from schemas.types import Event
 from tests.detectors.worker import T0, event
 from tests.references import Fields
@@ -29,7 +29,7 @@ def load(name: str) -> tuple[Detector, ModuleType]:
     return module.DETECTOR, import_module(f"tests.references.{name}")
 
 
-def numbers(rng: random.Random, detector: Detector, reference: ModuleType) -> Settings:
+def numbers(rng: random.Random, detector: Detector, reference: ModuleType) -> EpisodeSettings:
     """Settings whose numbers small sets cross, or the defaults."""
     if rng.random() < 0.2:
         return detector.settings()
@@ -39,20 +39,27 @@ def numbers(rng: random.Random, detector: Detector, reference: ModuleType) -> Se
         small |= {"window_s": 90}
     if rng.random() < 0.3:
         small |= {"horizon_s": 600}
-    return detector.settings(**small)
+    return set_to(detector, small)
 
 
-def steps(settings: Settings) -> list[int]:
+def set_to(detector: Detector, wanted: Mapping[str, Any]) -> EpisodeSettings:
+    """A detector's settings: of these numbers those that it has."""
+    fields = detector.settings.model_fields
+    return detector.settings(**{name: n for name, n in wanted.items() if name in fields})
+
+
+def steps(settings: EpisodeSettings) -> list[int]:
     """Pauses in milliseconds, most of them short, around every number there is."""
-    edges = [settings.window_s, settings.gap_s, 1800]
+    window_s = settings.window_s if isinstance(settings, WindowSettings) else settings.gap_s // 2
+    edges = [window_s, settings.gap_s, 1800]
     near = [s * 1000 + d for s in edges for d in (-1, 0, 1)]
-    brisk = [settings.window_s * 1000 // n for n in (2, 3, 4, 5, 8, 10)]
+    brisk = [window_s * 1000 // n for n in (2, 3, 4, 5, 8, 10)]
     far = [settings.horizon_s * 1000 * n // 4 for n in (1, 2, 4, 5)]
     return [0, 1, *brisk * 5, *near, *far, settings.horizon_s * 4000]
 
 
 def a_set(
-    rng: random.Random, settings: Settings, kinds: Sequence[Fields], size: int
+    rng: random.Random, settings: EpisodeSettings, kinds: Sequence[Fields], size: int
 ) -> list[Event]:
     """Events of one or two keys, clustered in time."""
     pauses = steps(settings)

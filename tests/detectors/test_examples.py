@@ -1,4 +1,4 @@
-"""Every detector's examples: what fires, and what looks like it and stays silent.
+"""Every counter's examples: what fires, and what looks like it and stays silent.
 
 ``tests/examples/detectors/NAME/fires_*.json`` and ``silent_*.json`` are found by folder. One holds a
 sequence of events on one side of a number, and what the detector is to settle on::
@@ -31,7 +31,8 @@ sequence of events on one side of a number, and what the detector is to settle o
     ``cluster`` where they are not false and empty. Empty for ``silent_*``.
 
 Each is run forwards, backwards and shuffled, event by event and all at once, and held against the
-reference. So it spans no more than the detector's horizon (24 hours).
+reference. So it spans no more than the detector's horizon (24 hours). Estate detectors' examples,
+in the same folders, are of changes: ``test_estate_examples.py``.
 """
 
 import random
@@ -44,11 +45,11 @@ import pytest
 
 from schemas.types import Event, Finding
 from schemas.vocabulary import CLASS_NAMES, SEVERITY_NAMES
-from tests.detectors.random_sets import load
+from tests.detectors.random_sets import NAMES, load
 from tests.detectors.worker import T0, Worker, event, sound
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "detectors"
-FILES = sorted(EXAMPLES.glob("*/*.json"))
+FILES = sorted(path for name in NAMES for path in (EXAMPLES / name).glob("*.json"))
 CLASSES = {words: number for number, words in CLASS_NAMES.items()}
 
 

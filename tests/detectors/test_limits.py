@@ -124,7 +124,7 @@ def test_suspect_events_push_out_no_others() -> None:
 
 def test_a_threshold_above_the_cap_is_refused() -> None:
     with pytest.raises(ValueError, match="less than or equal to 10000"):
-        DETECTOR.settings(threshold=STATE_CAP + 1)
+        DETECTOR.settings.model_validate({"threshold": STATE_CAP + 1})
 
 
 # The horizon.

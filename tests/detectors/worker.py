@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from detectors.contract import Detector, Settings
+from detectors.contract import Detector, EpisodeSettings
 from pipeline.stages.detect import Key, detect
 from schemas.types import Event, Finding
 from tests.references import View
@@ -40,7 +40,7 @@ class Worker:
         late: ids of events that came too late.
     """
 
-    active: Sequence[tuple[Detector, Settings]]
+    active: Sequence[tuple[Detector, EpisodeSettings]]
     states: dict[Key, bytes] = field(default_factory=dict)
     history: list[Finding] = field(default_factory=list)
     late: set[bytes] = field(default_factory=set)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from detectors.contract import Settings
+from detectors.contract import WindowSettings
 from schemas.types import Event
 from schemas.vocabulary import API_ACTIVITY, AUTHENTICATION, ENTITY_MANAGEMENT, Severity
 from tests.references import Fields, Key, View, settled, windows
@@ -41,7 +41,7 @@ def _succeeded(event: Event) -> bool:
     return event.class_uid == AUTHENTICATION and event.outcome == "success"
 
 
-def reference(events: Sequence[Event], settings: Settings) -> View:
+def reference(events: Sequence[Event], settings: WindowSettings) -> View:
     """``threshold`` failures within a window; one level higher with a success soon after."""
     failures: dict[Key, list[Event]] = defaultdict(list)
     successes: dict[Key, list[int]] = defaultdict(list)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from detectors.contract import Settings
+from detectors.contract import EpisodeSettings
 from schemas.types import Event
 from schemas.vocabulary import API_ACTIVITY, AUTHENTICATION, Severity
 from tests.references import Fields, Key, View, settled
@@ -26,7 +26,7 @@ EVENTS: Sequence[Fields] = (
 NUMBERS: Fields = {}
 
 
-def reference(events: Sequence[Event], settings: Settings) -> View:
+def reference(events: Sequence[Event], settings: EpisodeSettings) -> View:
     """High, each; low where all of them are suspect themselves."""
     failures: dict[Key, list[Event]] = defaultdict(list)
     for event in events:

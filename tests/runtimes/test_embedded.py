@@ -257,7 +257,7 @@ class Smaller(Config):
 
 
 REQUEST = (
-    "[2026-11-01 00:00:02,000] INFO Completed request (kafka.request.logger)\n"
+    "[2026-11-01 00:00:02,000] INFO GET / HTTP/1.1 (io.confluent.rest-utils.requests)\n"
     "[2026-11-01 00:00:03,000] INFO [SocketServer listenerType=BROKER, nodeId=1] Failed authentication "
     "with /192.0.2.7 (reason) (org.apache.kafka.common.network.Selector)\n"
 )
@@ -267,17 +267,17 @@ def test_a_source_that_was_not_there_reads_what_was_passed_over(
     store: Path, tmp_path: Path
 ) -> None:
     log = write(tmp_path / "a.log", broker_lines(20))
-    log.write_text(log.read_text() + REQUEST + "[2026-11-01 00:00:04,000] INFO Compl")
+    log.write_text(log.read_text() + REQUEST + "[2026-11-01 00:00:04,000] INFO GET")
     first = run(store, log, config=Smaller())
-    assert first.unread == {str(log): {"kafka.request.logger": 1}}
+    assert first.unread == {str(log): {"io.confluent.rest-utils.requests": 1}}
     second = run(store, log)
     assert second.account.events == 1 + sum("Selector" in line for line in broker_lines(20))
     assert balanced(second)
-    assert second.store["filtered"] == second.account.filtered["unread:kafka.request.logger"] + sum(
+    assert second.store["filtered"] == second.account.filtered["unread:io.confluent.rest-utils.requests"] + sum(
         n for rule, n in (*first.account.filtered.items(), *second.account.filtered.items())
         if not rule.startswith("unread:")
     )  # fmt: skip
-    assert run(store, log).unread == {str(log): {"kafka.request.logger": 1}}
+    assert run(store, log).unread == {str(log): {"io.confluent.rest-utils.requests": 1}}
     assert nothing(run(store, log))
 
 

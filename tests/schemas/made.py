@@ -10,12 +10,14 @@ from typing import Any
 import orjson
 
 from pipeline.batch import Ingested, Record, Stream
+from pipeline.config import Config
 from pipeline.engine import Plan, ingest
-from pipeline.registry import detectors, sources
+from pipeline.registry import sources
 from pipeline.stages.detect import detect
 from pipeline.stages.enrich import Principal, describe
 from pipeline.stages.redact import Redactor
 from schemas.types import DeadLetter, Event, Finding
+from tests.detectors.test_estates import Estate, grant
 
 PRINCIPALS = (
     "User:alice",
@@ -207,7 +209,7 @@ def _spike(kind: str, seconds: Sequence[int]) -> list[Event]:
 @cache
 def findings() -> tuple[Finding, ...]:
     """Every version of the findings that detectors raise, amend and retire over such events."""
-    active = [(detector, detector.settings()) for detector in detectors().values()]
+    active = Config().active()
     states: dict[Any, dict[str, Any]] = {}
     batches = [
         _spike("login", range(600, 630)),
@@ -220,4 +222,7 @@ def findings() -> tuple[Finding, ...]:
     made: list[Finding] = []
     for batch in batches:
         made += detect(active, batch, lambda key: states.setdefault(key, {})).findings
-    return tuple(made)
+    estate, legs = Estate("acl_change"), sorted(grant(), key=lambda leg: leg.time, reverse=True)
+    for size in range(len(legs) + 1):
+        made += estate.judge(legs[:size])
+    return (*made, *estate.judge([]))

@@ -263,7 +263,11 @@ def test_the_first_head_of_a_file_is_found_too() -> None:
 def test_stack_traces_are_joined_only_to_loggers_that_write_them() -> None:
     trace = ["java.lang.Error: made up", "\tat a.b.C(D.java:1)", "", "Caused by: x (a.b.C)"]
     error = "[2026-11-20 23:52:44,297] ERROR it failed (kafka.server.KafkaApis)"
-    request = "[2026-11-20 23:52:44,297] DEBUG Completed request:{} (kafka.request.logger)"
+    header = (
+        '"requestHeader":{"requestApiKey":1,"requestApiVersion":17,"requestApiKeyName":"FETCH"}'
+    )
+    said = f'Completed request:{{"isForwarded":false,{header}}}'
+    request = f"[2026-11-20 23:52:44,297] DEBUG {said} (kafka.request.logger)"
     fed = feed_lines(
         [
             error,
@@ -278,7 +282,7 @@ def test_stack_traces_are_joined_only_to_loggers_that_write_them() -> None:
         ]
     )
     assert fed.account.filtered == {
-        "logger:kafka.server.KafkaApis": 1, "blank": 1, "unread:kafka.request.logger": 1,
+        "logger:kafka.server.KafkaApis": 1, "blank": 1, "kafka_request:data_plane": 1,
     }  # fmt: skip
     assert fed.reasons() == ["orphan", "orphan", "orphan"]
     assert [event.forgery for event in fed.events] == ["", "", ""]
@@ -308,7 +312,7 @@ def test_a_line_broken_under_a_logger_that_writes_one_line_is_torn() -> None:
             FORGED,
         ]
     )
-    assert fed.reasons() == ["torn"]
+    assert fed.reasons() == ["torn", "orphan"]
     assert of(fed, "User:admin").suspect
 
 
@@ -334,11 +338,13 @@ def test_a_layout_without_logger_says_what_to_do() -> None:
 
 
 def test_lines_of_other_loggers_are_filtered_by_name() -> None:
-    lines = ["[2026-11-20 23:52:44,297] INFO x (org.apache.kafka.controller.Unheard)"]
-    assert feed_lines(lines).account.filtered == {"unread:org.apache.kafka.controller.Unheard": 1}
+    lines = ["[2026-11-20 23:52:44,297] INFO x (org.apache.kafka.connect.runtime.rest.RestServer)"]
+    assert feed_lines(lines).account.filtered == {
+        "unread:org.apache.kafka.connect.runtime.rest.RestServer": 1
+    }
     only = feed_lines([*lines, LINE], stream("kafka_authentication"))
     assert only.account.filtered == {
-        "logger:org.apache.kafka.controller.Unheard": 1,
+        "logger:org.apache.kafka.connect.runtime.rest.RestServer": 1,
         "logger:kafka.authorizer.logger": 1,
     }
 
