@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from pipeline.changes.legs import OneLeg
@@ -11,6 +12,12 @@ from pipeline.changes.spans import Spans
 from schemas.changes import Deed
 from schemas.vocabulary import Leg, Outcome
 
+_SOME_TOKEN: Final = "DelegationToken:<unknown>"
+_TOKEN_ACTIONS: Final = {
+    "create": ("create", "set"), "renew": ("set",), "expire": ("set", "delete", "expire"),
+    "set": ("set",), "delete": ("delete", "expire"),
+}  # fmt: skip
+"""Which actions of the controller's follow from which request's."""
 _HIDDEN: Final = ("[hidden]", "(hidden)", "[redacted")
 
 
@@ -98,10 +105,15 @@ def _given(effect: OneLeg, asked: _Asked, slack: int) -> bool:
         found = asked.by_target.holding(deed.target, time, time, slack)
     else:
         found = asked.by_subject.holding(deed.subject, time, time, slack)
+        if deed.kind == "token":
+            # Who renews one or has it expire shows its secret, and that is gone from the record.
+            found = chain(found, asked.by_target.holding(_SOME_TOKEN, time, time, slack))
     for seed in found:
         if line not in seed.taken and seed.outcome == effect.outcome and _agree(seed.deed, deed):
             seed.taken.add(line)
             seed.legs.append(effect)
+            if seed.deed.target == _SOME_TOKEN:
+                seed.deed = seed.deed._replace(target=deed.target)
             return True
     return False
 
@@ -130,7 +142,9 @@ def _agree(asked: Deed, done: Deed) -> bool:
         return (asked.action == "delete") == (done.action == "delete") and _same(
             asked.after, done.after
         )
-    if done.kind in ("topic", "acl", "token", "scram"):
+    if done.kind == "token":
+        return done.action in _TOKEN_ACTIONS.get(asked.action, ())
+    if done.kind in ("topic", "acl", "scram"):
         return (asked.action == "delete") == (done.action == "delete")
     return True
 

@@ -88,7 +88,8 @@ def _missing(seed: Seed, decided: OneLeg | None, done: OneLeg | None) -> Iterato
         yield Leg.REQUEST.value
     if (api is None or api.by_controller) and seed.has(Leg.FORWARDED) is None:
         yield Leg.FORWARDED.value
-    if (api is None or api.decisive) and decided is None:
+    # Nobody is asked about a token for oneself.
+    if (api is None or (api.decisive and api.kind != "token")) and decided is None:
         yield Leg.AUTHORIZER.value
     expected = seed.deed.kind in _EFFECTS and not seed.deed.target.startswith("BrokerLogger:")
     if expected and seed.outcome != Outcome.FAILURE and done is None:

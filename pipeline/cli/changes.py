@@ -20,6 +20,7 @@ from pipeline.query import Query
 from pipeline.sinks.sqlite_query import SqliteReader
 from schemas.changes import Change
 
+_WIDEST_CARRIER = 50
 _VALUES = ("config", "quota", "feature", "offset")
 """Kinds whose before and after are one value: shown with its name."""
 
@@ -185,6 +186,11 @@ def _short(value: Any) -> str:
     return str(value) if isinstance(value, str) else orjson.dumps(value).decode()
 
 
+def _end(text: str) -> str:
+    """A path's end tells more than its beginning."""
+    return text if len(text) <= _WIDEST_CARRIER else "…" + text[1 - _WIDEST_CARRIER :]
+
+
 def _difference(row: Row) -> str:
     return f"{_short(row['before'])} → {_short(row['after'])}"
 
@@ -208,7 +214,7 @@ _COLUMNS: list[Column] = [
 _LEG_COLUMNS: list[Column] = [
     ("TIME", lambda r: when(r["time"]), 24),
     ("LEG", lambda r: r["leg"], 10),
-    ("CARRIER", lambda r: r["carrier"], 60),
+    ("CARRIER", lambda r: _end(r["carrier"]), _WIDEST_CARRIER),
     ("POSITION", lambda r: str(r["position"]), 12),
     ("SAYS", lambda r: r["message"], 0),
 ]

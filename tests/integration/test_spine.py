@@ -51,7 +51,7 @@ class Played:
             e
             for e in self.events
             if e["actor"]["user"].get("uid") == deed.principal
-            and e["src_endpoint"]["ip"] == self.kafka.seen_from(deed.address)
+            and e.get("src_endpoint", {}).get("ip") == self.kafka.seen_from(deed.address)
             and e["auditstream"]["outcome"] == OUTCOMES[deed.outcome]
             and (deed.operation == "LOGIN" or e["api"]["operation"] == deed.operation)
             and (not name or e["resources"][0] | {"type": kind, "name": name} == e["resources"][0])

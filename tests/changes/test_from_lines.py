@@ -1,0 +1,151 @@
+"""Lines of the broker's files to changes: what is a leg, what is none, and what comes with what."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from pipeline.changes.join import join
+from pipeline.changes.legs import read
+from schemas.changes import Change
+from tests.feed import feed_lines
+from tests.logs import decision
+from tests.request_log import line
+
+AT = datetime(2026, 11, 20, 23, 52, 0, 290_000, tzinfo=UTC)
+ADDRESS = "192.0.2.9"
+ACL = {
+    "resourceType": 2, "resourceName": "orders", "resourcePatternType": 3,
+    "principal": "User:alice", "host": "*", "operation": 3, "permissionType": 3,
+}  # fmt: skip
+GRANTED = {"throttleTimeMs": 0, "results": [{"errorCode": 0, "errorMessage": ""}]}
+
+
+def changes(*lines: str) -> list[Change]:
+    """Of lines of one file."""
+    fed = feed_lines(list(lines))
+    assert "fault" not in fed.reasons()
+    found = (read(orjson.loads(event.ocsf)) for event in fed.events if event.leg)
+    return join("default", [leg for leg in found if leg is not None])
+
+
+def decided(request: str, operation: str, resource: str, **how: Any) -> str:
+    return decision(
+        AT, "User:admin", operation=operation, resource=resource, request=request,
+        address=ADDRESS, **how,
+    )  # fmt: skip
+
+
+def said(message: str, control: str) -> str:
+    """A line of the controller's, within the time of the requests."""
+    at = "[2026-11-20 23:52:00,292]"
+    name = f"org.apache.kafka.controller.{control}ControlManager"
+    return f"{at} INFO [QuorumController id=1] {message} ({name})"
+
+
+def both(api: str, request: Any, response: Any) -> list[str]:
+    """A request, as it was passed on and as the client made it."""
+    return [line(api, request, response, forwarded=True), line(api, request, response)]
+
+
+CLUSTER = "Cluster:LITERAL:kafka-cluster"
+
+
+def test_one_deed_from_four_lines() -> None:
+    (change,) = changes(
+        decided("CreateAcls", "ALTER", CLUSTER),
+        said(
+            "Replayed AccessControlEntryRecord for Z6aCTrZzQbiDuRSvNuIvYw, setting StandardAcl("
+            "resourceType=TOPIC, resourceName=orders, patternType=LITERAL, principal=User:alice, "
+            "host=*, operation=READ, permissionType=ALLOW)",
+            "Acl",
+        ),
+        *both("CreateAcls", {"creations": [ACL]}, GRANTED),
+    )
+    assert (change.actor, change.address) == ("User:admin", ADDRESS)
+    assert (change.deed.target, change.deed.before) == ("Topic:orders", None)
+    assert change.deed.after["principal"] == "User:alice"
+    assert (change.outcome, change.confidence, change.missing) == ("success", "high", ())
+    assert sorted(leg.leg for leg in change.legs) == [
+        "authorizer", "effect", "forwarded", "request",
+    ]  # fmt: skip
+
+
+def test_a_forged_decision_is_no_leg() -> None:
+    true = decision(AT, "User:mallory", allowed=False, resource="Group:LITERAL:x\ty")
+    head, tail = true.split("\t")
+    forged = decided("CreateAcls", "ALTER", CLUSTER)
+    alone = changes(forged)
+    assert [(c.actor, c.outcome) for c in alone] == [("User:admin", "unknown")]
+    assert changes(head, forged, tail) == []
+    # Nor is anything else that stands so close to it in the same file.
+    assert changes(head, forged, *both("CreateAcls", {"creations": [ACL]}, GRANTED)) == []
+
+
+def test_what_was_only_validated_is_no_change() -> None:
+    topic = {
+        "name": "t",
+        "numPartitions": 1,
+        "replicationFactor": 1,
+        "assignments": [],
+        "configs": [],
+    }
+    asked = {"topics": [topic], "timeoutMs": 1000, "validateOnly": True}
+    answer = {"throttleTimeMs": 0, "topics": [{"name": "t", "errorCode": 0, "errorMessage": None}]}
+    assert (
+        changes(decided("CreateTopics", "CREATE", CLUSTER), *both("CreateTopics", asked, answer))
+        == []
+    )
+
+
+def test_legacy_alter_configs_removes_what_it_does_not_name() -> None:
+    resource = {"resourceType": 2, "resourceName": "t"}
+    asked = {
+        "resources": [{**resource, "configs": [{"name": "retention.ms", "value": "5"}]}],
+        "validateOnly": False,
+    }
+    answer = {
+        "throttleTimeMs": 0,
+        "responses": [{**resource, "errorCode": 0, "errorMessage": None}],
+    }
+    where = "ConfigResource(type=TOPIC, name='t')"
+    found = changes(
+        said(f"Replayed ConfigRecord for {where} which set configuration retention.ms to 5",
+             "Configuration"),
+        said(f"Replayed ConfigRecord for {where} which set configuration cleanup.policy to null",
+             "Configuration"),
+        *both("AlterConfigs", asked, answer),
+    )  # fmt: skip
+    assert {(c.actor, c.deed.item, c.deed.action, c.deed.after) for c in found} == {
+        ("User:admin", "retention.ms", "set", "5"),
+        ("User:admin", "cleanup.policy", "delete", None),
+    }
+
+
+def test_a_topic_by_use_is_a_change_of_whoever_used_it() -> None:
+    topic = {
+        "name": "t",
+        "numPartitions": 1,
+        "replicationFactor": 1,
+        "assignments": [],
+        "configs": [],
+    }
+    asked = {"topics": [topic], "timeoutMs": 1000, "validateOnly": False}
+    answer = {"throttleTimeMs": 0, "topics": [{"name": "t", "errorCode": 0, "errorMessage": None}]}
+    (change,) = changes(
+        decided("Metadata", "CREATE", "Topic:LITERAL:t"),
+        line("CreateTopics", asked, answer, forwarded=True),
+    )
+    assert (change.actor, change.address, change.deed.target) == ("User:admin", ADDRESS, "Topic:t")
+    assert change.missing == ("request", "effect")
+
+
+@pytest.mark.parametrize("name", ["__consumer_offsets", "__transaction_state"])
+def test_brokers_own_topics_are_no_changes(name: str) -> None:
+    record = said(f"Replayed TopicRecord for topic {name} with topic ID UL4ACbsZRFO168xYx4fSgA.",
+                  "Replication")  # fmt: skip
+    assert changes(record) == []
+    assert len(changes(record.replace(name, "orders"))) == 1
