@@ -94,6 +94,7 @@ _NEXT = """
 Next:
   auditstream run --input auto=/var/log/kafka        your own broker's log folder
   auditstream findings                               what was found there
+  auditstream changes                                who changed what, from what to what
   auditstream events --outcome failure --actor …     who was denied what
   auditstream broker-logging                         what the broker should log, and why
   auditstream doctor --input auto=/var/log/kafka     what your logs cannot show"""

@@ -1,14 +1,14 @@
 """An incident on a real broker, played by real clients, and what the broker wrote about it.
 
 `python -m tests.servers.incident OUTDIR` starts a broker with the logging that most people
-have (the shipped layout, allowed operations switched on), plays the incident in about a
-minute and leaves `kafka-authorizer.log` and `server.log` in OUTDIR: the broker's own lines,
-of which some are left out and none is changed.
+have (the shipped layout, allowed operations and requests switched on), plays the incident in
+about a minute and leaves `kafka-authorizer.log`, `kafka-request.log`, `controller.log` and
+`server.log` in OUTDIR: the broker's own lines, of which some are left out and none is changed.
 
 What happens: an administrator sets up topics and grants, an application goes about its
 business, somebody outside guesses the application's password, somebody inside looks around,
-tries to help herself to rights and then forges a line of the log, and a colleague mistypes a
-name. `DEEDS` tells every act with what a reader of the two files should find of it.
+tries to help herself to rights and then forges a line of the log, a colleague mistypes a name,
+and in the end somebody with the administrator's password has the audit topic forget. `DEEDS` tells every act with what a reader of the two files should find of it.
 """
 
 import contextlib
@@ -60,6 +60,7 @@ TOPICS = (
     *("finance.ledger", "finance.forecast", "finance.payroll"),
     *("crm.contacts", "crm.notes", "security.keys", "security.incidents"),
 )
+AUDIT_TOPIC = "audit.events"
 COVETED = tuple(topic for topic in TOPICS if not topic.startswith("payments."))
 FAILED_LOGINS = 14
 ORDERS_PER_SHIFT = 5
@@ -123,6 +124,7 @@ DEEDS: tuple[Deed, ...] = (
     _deed("mallory", MALLORY_HOST, "ALTER", _CLUSTER, "denied"),
     _deed("mallory", MALLORY_HOST, "ALTER_CONFIGS", "Topic:LITERAL:payments.orders", "denied"),
     _deed("mallory", MALLORY_HOST, "DESCRIBE", "Group:LITERAL:billing", "forged", None),
+    _deed("admin", ADMIN_HOST, "ALTER_CONFIGS", f"Topic:LITERAL:{AUDIT_TOPIC}", "allowed"),
 )
 
 
@@ -147,6 +149,7 @@ def play(kafka: Kafka, pause_s: float = 2.0) -> tuple[Deed, ...]:
     _forge(kafka)
     time.sleep(pause_s)
     _do_business(kafka)
+    _cover_up(kafka)
     return DEEDS
 
 
@@ -171,7 +174,8 @@ def forged_group_id(seen_from: str, now: datetime) -> str:
 
 def _set_up(kafka: Kafka) -> None:
     admin = _admin(kafka, "admin", ADMIN_HOST)
-    for future in admin.create_topics([NewTopic(topic, 1, 1) for topic in TOPICS]).values():
+    topics = [NewTopic(topic, 1, 1) for topic in (*TOPICS, AUDIT_TOPIC)]
+    for future in admin.create_topics(topics).values():
         future.result(10)
     for user, prefix, kind, operation in _GRANTS:
         for future in admin.create_acls([_acl(user, prefix, kind, operation)]).values():
@@ -266,11 +270,7 @@ def _help_herself(kafka: Kafka) -> None:
     wanted = _acl("mallory", "payments.", ResourceType.TOPIC, AclOperation.ALL)
     for grant in admin.create_acls([wanted]).values():
         _denied(partial(grant.result, 10))
-    entry = ConfigEntry("retention.ms", "1000", incremental_operation=AlterConfigOpType.SET)
-    topic = ConfigResource(
-        ConfigResource.Type.TOPIC, "payments.orders", incremental_configs=[entry]
-    )
-    for change in admin.incremental_alter_configs([topic]).values():
+    for change in admin.incremental_alter_configs([_forgetting("payments.orders")]).values():
         _denied(partial(change.result, 10))
 
 
@@ -281,6 +281,18 @@ def _forge(kafka: Kafka) -> None:
         message = consumer.poll(10)
         if message is None or message.error() is None:
             raise RuntimeError("the forged group was not refused")
+
+
+def _cover_up(kafka: Kafka) -> None:
+    """Whoever has the administrator's password has the audit topic forget after a second."""
+    admin = _admin(kafka, "admin", ADMIN_HOST)
+    for change in admin.incremental_alter_configs([_forgetting(AUDIT_TOPIC)]).values():
+        change.result(10)
+
+
+def _forgetting(topic: str) -> ConfigResource:
+    entry = ConfigEntry("retention.ms", "1000", incremental_operation=AlterConfigOpType.SET)
+    return ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
 
 
 def _denied(act: Callable[[], object]) -> None:
@@ -322,19 +334,24 @@ def _consumer(
 
 
 def capture(folder: Path) -> None:
-    """Play the incident on a broker of its own, and leave its two logs in `folder`."""
+    """Play the incident on a broker of its own, and leave its logs in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home:
-        with Kafka(Path(home), USERS, logging="debug", clients=HOSTS) as kafka:
+        levels = {"request": "DEBUG"}
+        with Kafka(Path(home), USERS, logging="debug", clients=HOSTS, log_levels=levels) as kafka:
             play(kafka)
         telling = (home, str(Path.home()), sys.prefix, socket.gethostname())
-        for name, trim in (("kafka-authorizer.log", _thinned), ("server.log", _trimmed)):
+        for name, trim in (
+            ("kafka-authorizer.log", _thinned), ("kafka-request.log", _asked),
+            ("controller.log", _applied), ("server.log", _trimmed),
+        ):  # fmt: skip
             (folder / name).write_text(trim(kafka.log(name), telling))
 
 
 _OWN = re.compile(r"Principal = User:ANONYMOUS is Allowed operation = CLUSTER_ACTION .*\)$")
 _ENTRY = re.compile(r"^(?=\[\d{4}-)", re.MULTILINE)
 _FIRST, _LAST = 15, 8
+_CHANGING = ("CREATE_", "DELETE_", "ALTER_", "INCREMENTAL_ALTER_")
 _DUMP = re.compile(r"(Config|Configs) values:")
 
 
@@ -348,14 +365,28 @@ def _thinned(text: str, _telling: Sequence[str]) -> str:
     return "".join(kept)
 
 
-def _trimmed(text: str, telling: Sequence[str]) -> str:
-    """The server's log from its first lines on, without most of its start and all of its stop.
+def _asked(text: str, _telling: Sequence[str]) -> str:
+    """The request log with one in a hundred of what changes nothing, of the shorter ones."""
+    kept, idle = [], 0
+    for line in text.splitlines(keepends=True):
+        name = re.search(r'"requestApiKeyName":"([A-Z_]+)"', line)
+        changes = name is not None and name[1].startswith(_CHANGING)
+        idle += not changes
+        if changes or (idle % 100 == 1 and len(line) < 2000):
+            kept.append(line)
+    return "".join(kept)
 
-    Dumps of the configuration go, and whatever tells of this machine.
-    """
+
+def _applied(text: str, telling: Sequence[str]) -> str:
+    """A log without dumps of the configuration, and without what tells of this machine."""
     names = "|".join(map(re.escape, telling))
     places = re.compile(rf"(?<!\w)(?:{names})(?!\w)")
-    entries = [e for e in _ENTRY.split(text) if not _DUMP.search(e) and not places.search(e)]
+    return "".join(e for e in _ENTRY.split(text) if not _DUMP.search(e) and not places.search(e))
+
+
+def _trimmed(text: str, telling: Sequence[str]) -> str:
+    """The server's log from its first lines on, without most of its start and all of its stop."""
+    entries = _ENTRY.split(_applied(text, telling))
     started = _position(entries, "Kafka Server started")
     stopping = _position(entries, "Terminating process due to signal")
     return "".join(entries[:_FIRST] + entries[started - _LAST : stopping])
