@@ -190,6 +190,7 @@ class Source:
         shapes: names of the shapes it reads; each has a golden example of that name.
         blind_spots: what this source cannot show, for people.
         bears_secrets: what cannot be parsed keeps only length, digest and a redacted head.
+        secrets_from: text before which a record of such a source has none; its head ends there.
         one_line: is this message never followed by a second line? Then one that follows is no
             continuation of it. Stack traces are the exception; say so only for messages that
             carry no audit fact.
@@ -210,6 +211,7 @@ class Source:
     shapes: tuple[str, ...] = ()
     blind_spots: tuple[str, ...] = ()
     bears_secrets: bool = False
+    secrets_from: str = ""
     one_line: Callable[[str], bool] = _always
     several_lines: Callable[[str], bool] | None = None
 

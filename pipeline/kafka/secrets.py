@@ -56,6 +56,17 @@ _PLACES: Final = re.compile(
 )
 """Inside a JSON text a quote is escaped, so none of this can stand within a client's name."""
 _PIECE: Final = 6
+_CREDENTIAL_APIS: Final = frozenset(
+    (
+        "AlterUserScramCredentials", "CreateDelegationToken", "RenewDelegationToken",
+        "ExpireDelegationToken", "SaslAuthenticate",
+    )
+)  # fmt: skip
+_KNOWN_TEXTS: Final = _KEYS | {
+    "name", "user", "mechanism", "errorMessage", "tokenId", "principalType", "principalName",
+    "ownerPrincipalType", "ownerPrincipalName", "tokenRequesterPrincipalType",
+    "tokenRequesterPrincipalName",
+}  # fmt: skip
 
 
 class Cleaned(NamedTuple):
@@ -74,12 +85,17 @@ def is_sensitive(name: str, value: str) -> bool:
     )
 
 
-def clean(document: dict[str, Any], text: str) -> Cleaned:
+def clean(api: str, document: dict[str, Any], text: str) -> Cleaned:
     """Blank every secret in ``document``, which is changed, and in the text it was read from.
 
     Raises:
         Unreadable: ``unknown_layout`` where a secret stands as Kafka writes none.
     """
+    if api in _CREDENTIAL_APIS:
+        for node in _objects(document):
+            # A text under another name may be a secret that nobody has heard of.
+            if any(isinstance(v, str) for k, v in node.items() if k not in _KNOWN_TEXTS):
+                raise Unreadable(Reason.UNKNOWN_LAYOUT, "a text of unknown name beside secrets")
     secrets = frozenset(_take(document))
     if not secrets:
         return Cleaned(text, secrets)

@@ -101,7 +101,7 @@ def _changes(
         "request": _object(document, "request"),
         "response": _object(document, "response") if answered else {},
     }
-    cleaned = clean(bodies, line.text)
+    cleaned = clean(api, bodies, line.text)
     if cleaned.secrets:
         # Not by Fact.secrets: whoever sends the name of a cluster as a salt would take that out.
         line.raw = cleaned.text.encode()
@@ -181,6 +181,7 @@ SOURCE = Source(
     recognise=lambda text: text.startswith(_START + "{"),
     whole=_whole,
     bears_secrets=True,
+    secrets_from='"request":',
     shapes=("topics", "partitions", "configs", "acls", "credentials", "quotas", "groups",
             "cluster", "partly_failed", "validate_only", "addresses", "filtered", "unknown",
             "secrets", "bare", "broken", "unreadable"),

@@ -30,7 +30,10 @@ def reject(
     record, stream = line.record, reading.stream
     whole = line.raw
     keep = source is not None and not source.bears_secrets and record.length < 0
-    clean = scrub(whole[: longest if keep else 4 * HEAD_CHARACTERS])
+    shown = whole
+    if source is not None and not keep and source.secrets_from:
+        shown = whole.partition(source.secrets_from.encode())[0]
+    clean = scrub(shown[: longest if keep else 4 * HEAD_CHARACTERS])
     return DeadLetter(
         id=dead_letter_id(line, stream, source.name if source else "auto", item),
         time=_time(line, reading),

@@ -301,3 +301,17 @@ def test_numbers_come_before_names() -> None:
         "UNKNOWN_SERVER_ERROR", "NONE", "TOPIC_AUTHORIZATION_FAILED",
     )  # fmt: skip
     assert (error_name(-2), error_name(999)) == ("", "")
+
+
+def test_a_secret_under_another_name_is_kept_nowhere() -> None:
+    said = {"name": "bob", "mechanism": 1, "iterations": 4096, "salt": "c2FsdA==", "pepper": CANARY}
+    text = line(
+        "AlterUserScramCredentials", {"deletions": [], "upsertions": [said]}, {"results": []}
+    )
+    fed = feed_lines([text])
+    assert fed.reasons() == ["unknown_layout"]
+    (letter,) = fed.dead_letters
+    assert not leaks(fed)
+    assert (
+        letter.head.endswith('"requestApiKeyName":[redacted]},') or "requestHeader" in letter.head
+    )
