@@ -33,7 +33,7 @@ def decide(written: Sequence[OneLeg], requests: Sequence[Request]) -> list[OneLe
 
 def _taken(decision: OneLeg, by_name: Spans[Request], slack: int, named: bool) -> bool:
     """Give a decision to a request, ``named`` only to one that names its resource."""
-    what = decision.operation, decision.resource, decision.host
+    what = decision.operation, decision.resource, f"{decision.host} {decision.only_adds}"
     time, name = decision.time, (decision.actor, decision.api)
     for request in by_name.holding(name, time, time, CLOCKS_MS if decision.only_adds else slack):
         if decision.only_adds:
@@ -73,7 +73,8 @@ def _behind(seed: Seed, allowed: Sequence[OneLeg], within: int, general: bool) -
 
 def _lay(seed: Seed, fit: Sequence[OneLeg], used: set[str]) -> bool:
     """Lay a change to the decision that only can be behind it; a batch has one for many."""
-    fresh = [d for d in fit if d.id not in used]
+    # A decision on its use stands beside the one on the topic's creation.
+    fresh = sorted((d for d in fit if d.id not in used), key=lambda d: d.only_adds)
     if len({(d.actor, d.address) for d in fresh}) > 1:
         return False
     for decision in fresh[:1] or fit[-1:]:

@@ -137,10 +137,21 @@ def test_a_topic_by_use_is_a_change_of_whoever_used_it() -> None:
     answer = {"throttleTimeMs": 0, "topics": [{"name": "t", "errorCode": 0, "errorMessage": None}]}
     (change,) = changes(
         decided("Metadata", "CREATE", "Topic:LITERAL:t"),
+        decided("CreateTopics", "CREATE", "Topic:LITERAL:t"),
         line("CreateTopics", asked, answer, forwarded=True),
     )
     assert (change.actor, change.address, change.deed.target) == ("User:admin", ADDRESS, "Topic:t")
     assert change.missing == ("request", "effect")
+
+
+def test_a_topic_by_use_is_one_change_without_the_request_log_too() -> None:
+    (change,) = changes(
+        decided("Metadata", "CREATE", "Topic:LITERAL:t"),
+        decided("CreateTopics", "CREATE", "Topic:LITERAL:t"),
+        said("Replayed TopicRecord for topic t with topic ID UL4ACbsZRFO168xYx4fSgA.",
+             "Replication"),
+    )  # fmt: skip
+    assert (change.actor, change.outcome, change.confidence) == ("User:admin", "success", "low")
 
 
 @pytest.mark.parametrize("name", ["__consumer_offsets", "__transaction_state"])
