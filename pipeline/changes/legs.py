@@ -81,8 +81,10 @@ def _change(document: Mapping[str, Any], said: Mapping[str, Any]) -> OneLeg | No
     time = document["time"]
     operation = document.get("api", {}).get("operation", "")
     actor, address = _who(document)
+    # Nobody need have said whose file it is: controllers name themselves.
+    host = f"{said['host']} {said.get('node', '')}"
     common: dict[str, Any] = {
-        "id": document["metadata"]["uid"], "time": time, "leg": leg, "host": said["host"],
+        "id": document["metadata"]["uid"], "time": time, "leg": leg, "host": host,
         "actor": actor, "address": address, "outcome": said["outcome"], "deed": deed,
     }  # fmt: skip
     if call is None:

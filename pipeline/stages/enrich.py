@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from pipeline.batch import Fact, Line, Stream
-from schemas.vocabulary import AUTHORIZE_SESSION, AccessPath, ActorKind
+from schemas.vocabulary import AUTHORIZE_SESSION, ENTITY_MANAGEMENT, AccessPath, ActorKind
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -137,5 +137,5 @@ def enrich(fact: Fact, line: Line, stream: Stream, look: Describe) -> None:
         event.access_path = AccessPath.SUPPORT.value
     elif event.class_uid == AUTHORIZE_SESSION:
         event.access_path = AccessPath.SUPPORT.value
-    elif event.operation in CONTROL_OPERATIONS:
+    elif event.class_uid == ENTITY_MANAGEMENT or event.operation in CONTROL_OPERATIONS:
         event.access_path = AccessPath.CONTROL.value

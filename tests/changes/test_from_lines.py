@@ -74,6 +74,20 @@ def test_one_deed_from_four_lines() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("standby", [False, True])
+def test_three_controllers_tell_of_one_deed(standby: bool) -> None:
+    record = said("Replayed TopicRecord for topic t with topic ID UL4ACbsZRFO168xYx4fSgA.",
+                  "Replication")  # fmt: skip
+    quorum = "org.apache.kafka.controller.QuorumController"
+    began = f"[2026-11-20 23:51:00,000] INFO [QuorumController id=1] Creating new {quorum[25:]} x"
+    lines = []
+    for node in (1, 2, 3):
+        if standby and node > 1:
+            lines.append(f"{began} ({quorum})".replace("id=1", f"id={node}"))
+        lines.append(record.replace("id=1", f"id={node}"))
+    assert len(changes(*lines)) == 1
+
+
 def test_a_forged_decision_is_no_leg() -> None:
     true = decision(AT, "User:mallory", allowed=False, resource="Group:LITERAL:x\ty")
     head, tail = true.split("\t")
