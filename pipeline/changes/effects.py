@@ -195,7 +195,9 @@ def _joins(effect: OneLeg, near: Sequence[Seed]) -> bool:
     return False
 
 
-def replays(replayed: Sequence[OneLeg], seeds: Sequence[Seed]) -> list[Seed]:
+def replays(
+    replayed: Sequence[OneLeg], seeds: Sequence[Seed], aside: Sequence[OneLeg]
+) -> list[Seed]:
     """Replays of what no other leg tells of. A host that starts again reads all of it again: of
     several readings the one that tells most often of a deed counts."""
     known: dict[str, list[int]] = {}
@@ -205,10 +207,13 @@ def replays(replayed: Sequence[OneLeg], seeds: Sequence[Seed]) -> list[Seed]:
             done = (leg.deed for leg in seed.legs if leg.leg == Leg.EFFECT and leg.deed)
             for key in {_deed_key(deed) for deed in (seed.deed, *done)}:
                 known.setdefault(key, []).append(seed.start)
+    for leg in aside:
+        if leg.deed is not None:
+            known.setdefault(_deed_key(leg.deed), []).append(leg.time)
     passes: dict[tuple[str, str], list[OneLeg]] = {}
     made: list[Seed] = []
     for leg in replayed:
-        if leg.deed is None or leg.only_adds:
+        if leg.deed is None or leg.only_adds or leg.aside:
             continue
         key = _deed_key(leg.deed)
         seen = passes.setdefault((f"{leg.host} {leg.line}", key), [])

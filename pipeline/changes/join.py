@@ -36,12 +36,15 @@ def join(cluster: str, legs: Iterable[OneLeg]) -> list[Change]:
     ordered = sorted({leg.id: leg for leg in legs}.values(), key=lambda leg: (leg.time, leg.id))
     asked = requests(ordered)
     seeds = [seed for request in asked for seed in request.seeds]
-    alone = effects([leg for leg in ordered if leg.leg == Leg.EFFECT], seeds, asked)
+    alone = effects(
+        [leg for leg in ordered if leg.leg == Leg.EFFECT and not leg.aside], seeds, asked
+    )
     left = decide([leg for leg in ordered if leg.leg == Leg.AUTHORIZER], asked)
     left = explained(left, alone)
     seeds += alone
     seeds += undone(left)
-    seeds += replays([leg for leg in ordered if leg.leg == Leg.REPLAYED], seeds)
+    aside = [leg for leg in ordered if leg.aside]
+    seeds += replays([leg for leg in ordered if leg.leg == Leg.REPLAYED], seeds, aside)
     return _folded([_change(cluster, seed) for seed in seeds if not _by_itself(seed)])
 
 

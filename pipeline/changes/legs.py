@@ -42,6 +42,7 @@ class OneLeg:
         operation, resource: of a decision: what was asked of what (``Topic:payments``).
         decisive: of a decision: the request stands or falls with it.
         only_adds: it never makes a change by itself.
+        aside: nobody's deed, as what a cluster starts with: no change, but known when replayed.
     """
 
     id: str
@@ -61,6 +62,7 @@ class OneLeg:
     resource: str = ""
     decisive: bool = False
     only_adds: bool = False
+    aside: bool = False
 
 
 def read(document: Mapping[str, Any]) -> OneLeg | None:
@@ -89,7 +91,8 @@ def _change(document: Mapping[str, Any], said: Mapping[str, Any]) -> OneLeg | No
     }  # fmt: skip
     if call is None:
         adds = deed is not None and deed.kind in _BESIDE
-        return OneLeg(**common, start=time, line=operation, only_adds=adds)
+        aside = bool(said.get("bookkeeping"))
+        return OneLeg(**common, start=time, line=operation, only_adds=adds, aside=aside)
     same = (actor, call["client_id"], call["correlation_id"], call["api"], call["digest"])
     return OneLeg(
         **common, api=call["api"], start=time - int(call["took_ms"]) - 1, same=same,

@@ -129,7 +129,7 @@ def _fact(line: Line, reading: Reading, state: State, node: str, item: Stated) -
     extension |= item.extra
     if aside:
         extension["bookkeeping"] = True
-    elif item.kind:
+    if item.kind:
         extension["deed"] = deed = {
             "kind": item.kind, "action": item.action, "target": item.target, "item": item.item,
             "after": item.after,

@@ -88,6 +88,22 @@ def test_three_controllers_tell_of_one_deed(standby: bool) -> None:
     assert len(changes(*lines)) == 1
 
 
+def test_what_a_cluster_starts_with_is_no_change_when_read_again() -> None:
+    user = said(
+        "Replayed UserScramCredentialRecord creating new entry for ann with mechanism "
+        "SCRAM_SHA_256.",
+        "Scram",
+    )
+    start = said("Replayed BeginTransactionRecord(name='Bootstrap records') at offset 1.", "Offset")
+    end = said("Replayed EndTransactionRecord() at offset 9.", "Offset")
+    again = said("Creating new QuorumController with clusterId x.", "Acl").replace(
+        "AclControlManager", "QuorumController"
+    )
+    assert changes(start, user, end, again, user) == []
+    (change,) = changes(again, user)
+    assert (change.timely, change.confidence) == (False, "low")
+
+
 def test_a_forged_decision_is_no_leg() -> None:
     true = decision(AT, "User:mallory", allowed=False, resource="Group:LITERAL:x\ty")
     head, tail = true.split("\t")

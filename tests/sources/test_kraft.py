@@ -165,16 +165,23 @@ def test_a_dump_without_end_is_given_up_at_a_length_and_costs_no_neighbour() -> 
      "Replayed ConfigRecord for ConfigResource(type=TOPIC, name='"],
 )  # fmt: skip
 def test_time_grows_with_length_and_no_faster(start: str, unit: str) -> None:
-    line = controller(start + unit * (60_000 // len(unit)) + ")")
-    begun = time.process_time()
-    feed_lines([line, line])
-    assert time.process_time() - begun < 0.5
+    def best(size: int) -> float:
+        line, times = controller(start + unit * (size // len(unit)) + ")"), []
+        for _ in range(3):
+            began = time.process_time()
+            feed_lines([line, line])
+            times.append(time.process_time() - began)
+        return min(times)
+
+    # Eight times the length; the rest is for a busy machine.
+    assert best(64_000) / max(best(8_000), 1e-3) < 8 * 3
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="no samples beside this repository")
 def test_the_sample_tells_each_change_once() -> None:
     fed = feed_lines((SAMPLES / "controller.log").read_bytes().split(b"\n")[:-1])
-    deeds = [extension(event).get("deed") for event in fed.events]
+    said = [extension(event) for event in fed.events]
+    deeds = [s.get("deed") for s in said if not s.get("bookkeeping")]
     told = [(d["kind"], d["action"], d["target"]) for d in deeds if isinstance(d, dict)]
     assert told == [
         ("topic", "create", "Topic:payments.orders"),
