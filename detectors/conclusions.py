@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from detectors.contract import Detector, EpisodeSettings
+from detectors.contract import Detector, EpisodeSettings, EstateDetector
 from detectors.runs import Run
 from schemas.findings import document
 from schemas.types import Finding
-from schemas.vocabulary import ID_RECIPE, Severity
+from schemas.vocabulary import ID_RECIPE, FindingStatus, Severity
 
 _PERSON = b"auditstr.fnd" + bytes([ID_RECIPE])
 
@@ -77,7 +77,7 @@ def conclude(
             found.version = entry["version"] + 1
             entry.update(version=found.version, digest=digest, severity=found.severity_id)
             entry.update(first=found.first_time, last=found.last_time)
-            _write(found, watch.detector, title, _message(found, watch.detector))
+            write(found, watch.detector, title, _message(found, watch.detector))
             out.append(found)
     return out
 
@@ -146,17 +146,27 @@ def _retired(watch: Watch, emitted: Emitted, gone: str, current: Mapping[str, Ru
     found.first_time, found.last_time = entry["first"], entry["last"]
     heirs = (name for name, run in current.items() if run.first[0] <= entry["first"] <= run.last)
     heir = next(heirs, None)
-    if heir is None:
-        found.status, message = "withdrawn", "Later evidence took away what this rested on."
-    else:
+    if heir is not None:
         taken = emitted.setdefault(heir, _nothing())["supersedes"]
         taken += [s for s in (*entry["supersedes"], gone) if s not in taken]
-        found.status, message = "superseded", f"Finding {heir} takes its place."
-    _write(found, watch.detector, watch.detector.title, message)
+    retire(found, watch.detector, heir)
     return found
 
 
-def _write(found: Finding, detector: Detector, title: str, message: str) -> None:
+def retire(found: Finding, detector: Detector | EstateDetector, heir: str | None) -> None:
+    """Make of a finding its last version: another, ``heir`` (hexadecimal), takes its place, or
+    none does."""
+    if heir is None:
+        found.status = FindingStatus.WITHDRAWN.value
+        message = "Later evidence took away what this rested on."
+    else:
+        found.status = FindingStatus.SUPERSEDED.value
+        message = f"Finding {heir} takes its place."
+    write(found, detector, detector.title, message)
+
+
+def write(found: Finding, detector: Detector | EstateDetector, title: str, message: str) -> None:
+    """Write ``found.ocsf``, of a finding that is complete but for it."""
     found.ocsf = document(
         found,
         title=title,

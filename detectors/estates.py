@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from detectors.conclusions import finding_id
+from detectors.conclusions import finding_id, retire, write
 from detectors.contract import EstateDetector, Judgement
 from detectors.runs import MOST_EVIDENCE
 from schemas.changes import Change, Deed
-from schemas.findings import document
 from schemas.types import Finding
 from schemas.vocabulary import FindingStatus, Outcome, Severity
 
@@ -93,14 +92,17 @@ def settle(
             heir = _heir(old, cases, grounds)
             if heir is not None:
                 taken.setdefault(heir, set()).update((old.id, *old.supersedes))
-            out.append(_retired(detector, old, heir))
+            gone = replace(old, version=old.version + 1, evidence=(), count=0)
+            retire(gone, detector, heir.hex() if heir else None)
+            out.append(gone)
     for name, case in cases.items():
         found, known = case.found, last.get(name)
         before = set(known.supersedes) if known else set()
         found.supersedes = tuple(sorted((before | taken.get(name, set())) - cases.keys()))
         if known is None or not _same(case, known):
             found.version = known.version + 1 if known else 1
-            out.append(_written(detector, found, case.title, case.message))
+            write(found, detector, case.title, case.message)
+            out.append(found)
     return out
 
 
@@ -176,27 +178,3 @@ def _same(case: _Case, known: Finding) -> bool:
         return False
     said = orjson.loads(known.ocsf)
     return bool((said["finding_info"]["title"], said["message"]) == (case.title, case.message))
-
-
-def _retired(detector: EstateDetector, old: Finding, heir: bytes | None) -> Finding:
-    """The version after of a finding whose ground is gone."""
-    found = replace(old, version=old.version + 1, evidence=(), count=0)
-    if heir is None:
-        found.status = FindingStatus.WITHDRAWN.value
-        message = "Later evidence took away what this rested on."
-    else:
-        found.status = FindingStatus.SUPERSEDED.value
-        message = f"Finding {heir.hex()} takes its place."
-    return _written(detector, found, detector.title, message)
-
-
-def _written(detector: EstateDetector, found: Finding, title: str, message: str) -> Finding:
-    found.ocsf = document(
-        found,
-        title=title,
-        message=message,
-        analytic=detector.title,
-        attacks=detector.attacks,
-        triage=detector.triage,
-    )
-    return found

@@ -231,7 +231,12 @@ def moment(line: Line, reading: Reading) -> tuple[int, TimePrecision, tuple[str,
 
 
 def each(read_line: Callable[[Line, Reading], Outcome | Sequence[Outcome]]) -> Read:
-    """Make a stateless reader of single lines into a source's ``read``.
+    """Make a stateless reader of single lines into a source's ``read``, as :func:`in_turn` does."""
+    return in_turn(lambda line, reading, _: read_line(line, reading))
+
+
+def in_turn(read_line: Callable[[Line, Reading, State], Outcome | Sequence[Outcome]]) -> Read:
+    """Make a reader of single lines, which changes the stream's state, into a source's ``read``.
 
     ``read_line`` may raise :class:`pipeline.errors.Unreadable`; anything else it raises is a fault
     of ours and becomes a dead letter that says so.
@@ -240,10 +245,11 @@ def each(read_line: Callable[[Line, Reading], Outcome | Sequence[Outcome]]) -> R
     def read(
         lines: Sequence[Line], reading: Reading, state: State
     ) -> tuple[list[Sequence[Outcome]], State]:
+        state = dict(state)
         results: list[Sequence[Outcome]] = []
         for line in lines:
             try:
-                outcome = read_line(line, reading)
+                outcome = read_line(line, reading, state)
             except Unreadable as error:
                 outcome = Rejected(error.reason, error.detail)
             except Exception as error:

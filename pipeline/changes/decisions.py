@@ -77,12 +77,13 @@ def _lay(seed: Seed, fit: Sequence[OneLeg], used: set[str]) -> bool:
     fresh = sorted((d for d in fit if d.id not in used), key=lambda d: d.only_adds)
     if len({(d.actor, d.address) for d in fresh}) > 1:
         return False
-    for decision in fresh[:1] or fit[-1:]:
-        seed.legs.append(decision)
-        seed.api = decision.api
-        used.add(decision.id)
-        return True
-    return False
+    if not fit:
+        return False
+    decision = fresh[0] if fresh else fit[-1]
+    seed.legs.append(decision)
+    seed.api = decision.api
+    used.add(decision.id)
+    return True
 
 
 def _time(leg: OneLeg) -> int:

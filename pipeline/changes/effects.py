@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Final, NamedTuple
@@ -206,10 +207,10 @@ def replays(
             # What comes with a new topic is replayed, too.
             done = (leg.deed for leg in seed.legs if leg.leg == Leg.EFFECT and leg.deed)
             for key in {_deed_key(deed) for deed in (seed.deed, *done)}:
-                known.setdefault(key, []).append(seed.start)
+                insort(known.setdefault(key, []), seed.start)
     for leg in aside:
         if leg.deed is not None:
-            known.setdefault(_deed_key(leg.deed), []).append(leg.time)
+            insort(known.setdefault(_deed_key(leg.deed), []), leg.time)
     passes: dict[tuple[str, str], list[OneLeg]] = {}
     made: list[Seed] = []
     for leg in replayed:
@@ -220,9 +221,9 @@ def replays(
         if seen and leg.time - seen[-1].time > 10 * CLOCKS_MS:
             seen.clear()
         seen.append(leg)
-        if len(seen) > sum(time <= leg.time for time in known.get(key, ())):
+        if len(seen) > bisect_right(known.get(key, ()), leg.time):
             seed = Seed(leg.deed, leg.time, leg.time, [leg], outcome=leg.outcome)
-            known.setdefault(key, []).append(leg.time)
+            insort(known.setdefault(key, []), leg.time)
             made.append(seed)
     return made
 

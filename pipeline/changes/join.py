@@ -10,21 +10,39 @@ for, and what nobody answered, is a change too, and its confidence names what is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
+
+import orjson
 
 from pipeline.administration import APIS, INTERNAL_TOPICS
 from pipeline.changes.decisions import decide, explained, undone
 from pipeline.changes.effects import effects, replays
-from pipeline.changes.legs import OneLeg
+from pipeline.changes.legs import OneLeg, read
 from pipeline.changes.requests import Seed, requests
 from pipeline.stages.identify import digest
 from schemas.changes import Change, Deed, LegId
 from schemas.vocabulary import Confidence, Leg, Outcome
 
+_There = dict[tuple[str, str], Any]
+"""What is known of one target, by kind and item."""
+_TOPIC: Final = ("topic", "")
 _EFFECTS: Final = frozenset(
     ("topic", "partitions", "config", "acl", "scram", "quota", "feature")
 )  # fmt: skip
+
+
+def joined(rows: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, list[Change]]]:
+    """Changes by cluster, out of what may be legs.
+
+    Args:
+        rows: cluster and OCSF document of events, those of one cluster together.
+    """
+    for cluster, of_one in groupby(rows, itemgetter(0)):
+        legs = (read(orjson.loads(document)) for _, document in of_one)
+        yield cluster, join(cluster, (leg for leg in legs if leg is not None))
 
 
 def join(cluster: str, legs: Iterable[OneLeg]) -> list[Change]:
@@ -108,32 +126,32 @@ def _confidence(first: OneLeg | None, asked: OneLeg | None, missing: Sequence[st
 def _folded(changes: Iterable[Change]) -> list[Change]:
     """In order, each with what was there before it, as far as earlier changes show it."""
     ordered = sorted(changes, key=lambda c: (c.time, c.id))
-    now: dict[tuple[str, str, str], Any] = {}
+    now: dict[str, _There] = {}
     for change in ordered:
         deed = change.deed
+        there = now.setdefault(deed.target, {})
         if deed.before is None:
-            change.deed = deed._replace(before=_before(deed, now))
+            change.deed = deed._replace(before=_before(deed, there))
         if change.outcome == Outcome.SUCCESS and change.timely:
-            _apply(deed, now)
+            _apply(deed, there)
     return ordered
 
 
-def _before(deed: Deed, now: Mapping[tuple[str, str, str], Any]) -> Any:
+def _before(deed: Deed, there: _There) -> Any:
     if deed.kind == "partitions":
-        topic = now.get(("topic", deed.target, "")) or {}
+        topic = there.get(_TOPIC) or {}
         return {"partitions": topic["partitions"]} if "partitions" in topic else None
-    return now.get(deed.subject)
+    return there.get((deed.kind, deed.item))
 
 
-def _apply(deed: Deed, now: dict[tuple[str, str, str], Any]) -> None:
-    topic = "topic", deed.target, ""
+def _apply(deed: Deed, there: _There) -> None:
     if deed.kind == "topic":
-        for subject in [s for s in now if s[1] == deed.target and s[0] in ("topic", "config")]:
-            del now[subject]
+        for subject in [s for s in there if s[0] in ("topic", "config")]:
+            del there[subject]
         if deed.action == "create" and isinstance(deed.after, dict):
             for name, value in (deed.after.get("configs") or {}).items():
-                now["config", deed.target, name] = value
+                there["config", name] = value
     if deed.kind == "partitions" and isinstance(deed.after, dict):
-        now[topic] = {**(now.get(topic) or {}), **deed.after}
+        there[_TOPIC] = {**(there.get(_TOPIC) or {}), **deed.after}
     else:
-        now[deed.subject] = deed.after
+        there[deed.kind, deed.item] = deed.after

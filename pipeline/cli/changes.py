@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import heapq
-import ipaddress
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from itertools import islice
@@ -12,11 +11,10 @@ from typing import Any
 
 import orjson
 
-from pipeline.changes.join import join
-from pipeline.changes.legs import OneLeg, read
+from pipeline.changes.join import joined
 from pipeline.cli.present import Column, Row, lines, table, when
 from pipeline.cli.show import filters, opened
-from pipeline.query import Query
+from pipeline.query import Query, glob, within
 from pipeline.sinks.sqlite_query import SqliteReader
 from schemas.changes import Change
 
@@ -39,13 +37,7 @@ def add(commands: Any) -> None:
 
 def all_changes(reader: SqliteReader) -> list[Change]:
     """Every change the store's events tell of, in order of (time, id)."""
-    by_cluster: dict[str, list[OneLeg]] = {}
-    for row in reader.legs():
-        leg = read(orjson.loads(row["ocsf"]))
-        if leg is not None:
-            by_cluster.setdefault(row["cluster"], []).append(leg)
-    found = [c for name, legs in by_cluster.items() for c in join(name, legs)]
-    return sorted(found, key=_order)
+    return sorted((c for _, found in joined(reader.legs()) for c in found), key=_order)
 
 
 def document(change: Change) -> Row:
@@ -158,7 +150,7 @@ def _fits(change: Change, query: Query) -> bool:
         and (query.until is None or change.time < query.until)
         and (query.actor is None or _like(query.actor, actor, actor.partition(":")[2]))
         and (query.resource is None or _like(query.resource, target, target.partition(":")[2]))
-        and (query.address is None or _within(change.address, query.address))
+        and (query.address is None or within(change.address, query.address))
         and (query.outcome is None or change.outcome == query.outcome)
     )
 
@@ -166,12 +158,7 @@ def _fits(change: Change, query: Query) -> bool:
 def _like(wanted: str, *names: str) -> bool:
     if "*" not in wanted:
         return wanted in names
-    pattern = "".join(f"[{c}]" if c in "[?" else c for c in wanted)
-    return any(fnmatchcase(name, pattern) for name in names)
-
-
-def _within(address: str, network: str) -> bool:
-    return bool(address) and ipaddress.ip_address(address) in ipaddress.ip_network(network)
+    return any(fnmatchcase(name, glob(wanted)) for name in names)
 
 
 def _when(row: Row) -> str:

@@ -16,8 +16,7 @@ import orjson
 
 from detectors.contract import EstateDetector, EstateSettings
 from detectors.estates import settle
-from pipeline.changes.join import join
-from pipeline.changes.legs import read
+from pipeline.changes.join import joined
 from pipeline.sinks.sqlite import SqliteStore
 from schemas.changes import Change, Lifecycle
 from schemas.types import Event, Finding
@@ -79,10 +78,8 @@ class Judge:
         }
         new: list[Finding] = []
         left = {cluster for _, cluster in said} | set(lives)
-        for cluster, rows in groupby(self.store.legs(), itemgetter(0)):
-            legs = (read(orjson.loads(document)) for _, document in rows)
-            changes = join(cluster, (leg for leg in legs if leg is not None))
-            new += self._judged(cluster, changes, lives.get(cluster, []), said)
+        for cluster, found in joined(self.store.legs()):
+            new += self._judged(cluster, found, lives.get(cluster, []), said)
             left.discard(cluster)
         for cluster in sorted(left):
             new += self._judged(cluster, [], lives.get(cluster, []), said)

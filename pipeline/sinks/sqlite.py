@@ -22,6 +22,7 @@ from pipeline.sinks.sqlite_schema import (
     DEAD_LETTER_COLUMNS,
     EVENT_COLUMNS,
     FINDING_COLUMNS,
+    LEGS,
     WORDS,
     ascii_words,
     keyed,
@@ -241,9 +242,7 @@ class SqliteStore:
 
         Nothing is to be written before the last is taken.
         """
-        return self._each(
-            "SELECT cluster, ocsf FROM events WHERE leg <> '' ORDER BY cluster, time, id"
-        )
+        return self._each(LEGS)
 
     def lifecycle(self) -> Iterator[tuple[str, bytes]]:
         """Cluster and OCSF document of what brokers say of their own life, as :meth:`legs`."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from pipeline.errors import ArgumentError
-from pipeline.query import Query, tokens
+from pipeline.query import Query, glob, tokens, within
 from pipeline.sinks.sqlite_file import connect, failure
-from pipeline.sinks.sqlite_schema import keyed
+from pipeline.sinks.sqlite_schema import LEGS, keyed
 
 _PAGE = 1000
 _IDS = 400
@@ -35,7 +33,7 @@ class SqliteReader:
         self._path = path
         self._db = connect(path, read_only=True)
         self._db.row_factory = sqlite3.Row
-        self._db.create_function("within", 2, _within, deterministic=True)
+        self._db.create_function("within", 2, within, deterministic=True)
 
     def close(self) -> None:
         """Close the store."""
@@ -47,11 +45,9 @@ class SqliteReader:
         sql = f"SELECT * FROM events WHERE {where} ORDER BY time, id"
         return self._rows(sql, values)
 
-    def legs(self) -> Iterator[Row]:
-        """Events that say of themselves that they are part of a change, by cluster and time."""
-        return self._rows(
-            "SELECT cluster, ocsf FROM events WHERE leg <> '' ORDER BY cluster, time, id", ()
-        )
+    def legs(self) -> Iterator[tuple[str, bytes]]:
+        """Cluster and OCSF document of what may be part of a change, by cluster and time."""
+        return ((row["cluster"], row["ocsf"]) for row in self._rows(LEGS, ()))
 
     def by_id(self, ids: Sequence[str]) -> list[Row]:
         """Events of these ids (hexadecimal), in order of (time, id)."""
@@ -165,24 +161,11 @@ def _mentions(row: Row, query: Query) -> bool:
         if name is not None and not re.search(".*".join(map(re.escape, name.split("*"))), said):
             return False
     if query.address is not None and not any(
-        _within(found.strip(".:"), query.address) for found in _ADDRESS.findall(said)
+        within(found.strip(".:"), query.address) for found in _ADDRESS.findall(said)
     ):
         return False
     words = tokens(query.text or "")
     return not words or set(tokens(f"{said} {row['detail']} {row['reason']}")).issuperset(words)
-
-
-@lru_cache(maxsize=65_536)
-def _within(address: str, network: str) -> bool:
-    try:
-        return ipaddress.ip_address(address) in _network(network)
-    except ValueError:
-        return False
-
-
-@lru_cache(maxsize=16)
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    return ipaddress.ip_network(text)
 
 
 def _event_filters(query: Query) -> tuple[str, list[Any]]:
@@ -219,7 +202,7 @@ def _event_filters(query: Query) -> tuple[str, list[Any]]:
 
 def _name(need: Any, column: str, *wanted: str) -> None:
     if "*" in wanted[0]:
-        patterns = ["".join("[" + c + "]" if c in "[?" else c for c in w) for w in wanted]
+        patterns = [glob(w) for w in wanted]
         need("(" + " OR ".join([f"{column} GLOB ?"] * len(wanted)) + ")", *patterns)
     else:
         need(f"{column} IN ({','.join('?' * len(wanted))})", *wanted)

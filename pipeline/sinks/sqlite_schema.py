@@ -78,6 +78,10 @@ PRAGMAS: Final = (
 )
 
 
+LEGS: Final = "SELECT cluster, ocsf FROM events WHERE leg <> '' ORDER BY cluster, time, id"
+"""What may be part of a change; the index ``events_by_leg`` is for this."""
+
+
 @cache
 def keyed(count: int) -> str:
     """A question for the ids of events at ``count`` pairs of (time, id)."""

@@ -21,9 +21,17 @@ Kafka 2.4 to 4.1; which level a logger had before is not said.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from pipeline.batch import Fact, Filtered, Line, Outcome, Reading, Rejected, Source, State, moment
+from pipeline.batch import (
+    Fact,
+    Filtered,
+    Line,
+    Outcome,
+    Reading,
+    Source,
+    State,
+    in_turn,
+    moment,
+)
 from pipeline.errors import Reason, Unreadable
 from pipeline.kraft.process import dumps, prefix, said
 from schemas.types import Event
@@ -57,22 +65,6 @@ def _read_line(line: Line, reading: Reading, state: State) -> Outcome:
     return Fact(event, line.stamp, "", (), {"app": app}, extension, stated.secrets)
 
 
-def _read(
-    lines: Sequence[Line], reading: Reading, state: State
-) -> tuple[list[Sequence[Outcome]], State]:
-    state = dict(state)
-    results: list[Sequence[Outcome]] = []
-    for line in lines:
-        try:
-            outcome: Outcome = _read_line(line, reading, state)
-        except Unreadable as error:
-            outcome = Rejected(error.reason, error.detail)
-        except Exception as error:
-            outcome = Rejected(Reason.FAULT, f"{type(error).__name__} in the source")
-        results.append((outcome,))
-    return results, state
-
-
 def _one_line(message: str) -> bool:
     """Failures and whatever else these loggers say may have a stack trace."""
     stated = said("", message)
@@ -84,7 +76,7 @@ SOURCE = Source(
     title="Kafka broker log: start, stop, log levels, and the settings it runs with",
     documentation=__doc__,
     product={"name": "Apache Kafka", "vendor_name": "Apache Software Foundation"},
-    read=_read,
+    read=in_turn(_read_line),
     loggers=(
         "kafka.server.KafkaRaftServer", "kafka.server.KafkaServer", "kafka.server.BrokerServer",
         "kafka.server.ControllerServer", "kafka.Kafka$",

@@ -22,7 +22,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pipeline.batch import Fact, Filtered, Line, Outcome, Reading, Rejected, Source, State, moment
+from pipeline.batch import (
+    Fact,
+    Filtered,
+    Line,
+    Outcome,
+    Reading,
+    Source,
+    State,
+    in_turn,
+    moment,
+)
 from pipeline.errors import Reason, Unreadable
 from pipeline.kraft.messages import said
 from pipeline.kraft.standing import nobodys, standing, take
@@ -140,27 +150,12 @@ def _fact(line: Line, reading: Reading, state: State, node: str, item: Stated) -
     return Fact(event, line.stamp, "", (), document, extension, item.secrets)
 
 
-def _read(
-    lines: Sequence[Line], reading: Reading, state: State
-) -> tuple[list[Sequence[Outcome]], State]:
-    state = dict(state)
-    results: list[Sequence[Outcome]] = []
-    for line in lines:
-        try:
-            results.append(_read_line(line, reading, state))
-        except Unreadable as error:
-            results.append((Rejected(error.reason, error.detail),))
-        except Exception as error:
-            results.append((Rejected(Reason.FAULT, f"{type(error).__name__} in the source"),))
-    return results, state
-
-
 SOURCE = Source(
     name="kafka_controller",
     title="Kafka controller log: what changed in the metadata, without its actor",
     documentation=__doc__,
     product={"name": "Apache Kafka", "vendor_name": "Apache Software Foundation"},
-    read=_read,
+    read=in_turn(_read_line),
     loggers=tuple(_PACKAGE + name for name in _MANAGERS),
     recognise=_ours,
     whole=_whole,

@@ -51,6 +51,16 @@ def both(api: str, request: Any, response: Any) -> list[str]:
     return [line(api, request, response, forwarded=True), line(api, request, response)]
 
 
+def creation(*, validate_only: bool) -> tuple[Any, Any]:
+    """A request for the topic `t`, and its answer."""
+    topic = {
+        "name": "t", "numPartitions": 1, "replicationFactor": 1, "assignments": [], "configs": [],
+    }  # fmt: skip
+    asked = {"topics": [topic], "timeoutMs": 1000, "validateOnly": validate_only}
+    done = {"name": "t", "errorCode": 0, "errorMessage": None}
+    return asked, {"throttleTimeMs": 0, "topics": [done]}
+
+
 CLUSTER = "Cluster:LITERAL:kafka-cluster"
 
 
@@ -116,15 +126,7 @@ def test_a_forged_decision_is_no_leg() -> None:
 
 
 def test_what_was_only_validated_is_no_change() -> None:
-    topic = {
-        "name": "t",
-        "numPartitions": 1,
-        "replicationFactor": 1,
-        "assignments": [],
-        "configs": [],
-    }
-    asked = {"topics": [topic], "timeoutMs": 1000, "validateOnly": True}
-    answer = {"throttleTimeMs": 0, "topics": [{"name": "t", "errorCode": 0, "errorMessage": None}]}
+    asked, answer = creation(validate_only=True)
     assert (
         changes(decided("CreateTopics", "CREATE", CLUSTER), *both("CreateTopics", asked, answer))
         == []
@@ -156,15 +158,7 @@ def test_legacy_alter_configs_removes_what_it_does_not_name() -> None:
 
 
 def test_a_topic_by_use_is_a_change_of_whoever_used_it() -> None:
-    topic = {
-        "name": "t",
-        "numPartitions": 1,
-        "replicationFactor": 1,
-        "assignments": [],
-        "configs": [],
-    }
-    asked = {"topics": [topic], "timeoutMs": 1000, "validateOnly": False}
-    answer = {"throttleTimeMs": 0, "topics": [{"name": "t", "errorCode": 0, "errorMessage": None}]}
+    asked, answer = creation(validate_only=False)
     (change,) = changes(
         decided("Metadata", "CREATE", "Topic:LITERAL:t"),
         decided("CreateTopics", "CREATE", "Topic:LITERAL:t"),

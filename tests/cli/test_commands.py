@@ -6,9 +6,7 @@ import json
 import os
 import re
 import subprocess
-import tempfile
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -249,18 +247,6 @@ def test_standard_input_of_another_kind_is_named(empty: Path) -> None:
 def test_nothing_on_standard_input_is_nothing(empty: Path) -> None:
     done = auditstream("run", "--input", "auto=-", "--summary", "json", cwd=empty)
     assert (done.returncode, done.stderr, summary(done.stdout)["records"]) == (0, "", 0)
-
-
-@pytest.fixture
-def nobody() -> Iterator[Path]:
-    """A folder that this process, now nobody in particular, may use."""
-    with tempfile.TemporaryDirectory() as name:
-        user = os.geteuid()
-        if user == 0:
-            Path(name).chmod(0o777)
-            os.seteuid(65534)
-        yield Path(name)
-        os.seteuid(user)
 
 
 def test_a_folder_with_what_cannot_be_read_exits_1_and_reads_the_rest(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -100,18 +98,6 @@ def test_links_are_followed_to_files_and_never_round(folder: Path) -> None:
     assert names(discover(str(folder)), folder) == expected
     with pytest.raises(InputError):
         discover(str(folder / "dangling"))
-
-
-@pytest.fixture
-def nobody() -> Iterator[Path]:
-    """A folder that the test, now nobody in particular, may use."""
-    with tempfile.TemporaryDirectory() as name:
-        user = os.geteuid()
-        if user == 0:
-            Path(name).chmod(0o777)
-            os.seteuid(65534)
-        yield Path(name)
-        os.seteuid(user)
 
 
 def test_a_folder_that_cannot_be_listed_is_reported(nobody: Path) -> None:
