@@ -1,4 +1,7 @@
-"""Files, plain or gzip, to records: in bounded memory, resumable, positions decompressed."""
+"""Files to records: plain or gzip, lines or JSON documents, in bounded memory, resumable.
+
+Positions are those in the lines: decompressed, and of a document one line an element.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,9 @@ import zlib
 from collections.abc import Callable, Container
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
 
 from pipeline.batch import Record
+from pipeline.collectors.documents import CutShort, Documents, Readable, is_document
 from pipeline.errors import InputError
 from pipeline.sinks.sqlite_schema import APPLICATION_ID
 
@@ -25,12 +28,17 @@ _SQLITE = b"SQLite format 3\0"
 _APPLICATION_ID_AT = 68
 
 
-class Readable(Protocol):
-    """What records are read from: a file, a decompressed one, or a pipe."""
+class _Glance:
+    """A file from its beginning, whose own position stays as it is."""
+
+    def __init__(self, raw: io.BufferedReader) -> None:
+        self._descriptor = raw.fileno()
+        self._seen = 0
 
     def read(self, size: int, /) -> bytes:
-        """At most ``size`` bytes; none at the end."""
-        ...
+        data = os.pread(self._descriptor, size, self._seen)
+        self._seen += len(data)
+        return data
 
 
 class _Gzip(gzip.GzipFile):
@@ -90,28 +98,41 @@ def is_gzip(raw: io.BufferedReader) -> bool:
     return os.pread(raw.fileno(), len(_GZIP), 0) == _GZIP
 
 
-def decompressed(raw: io.BufferedReader) -> io.BufferedIOBase:
-    """An open file from its beginning, decompressed if it is gzip whatever it is called."""
+def is_whole(raw: io.BufferedReader) -> bool:
+    """Whether an open file is of a kind that is written as a whole: gzip or a JSON document.
+
+    Its position stays as it is.
+    """
+    return is_gzip(raw) or is_document(_Glance(raw))
+
+
+def opened(raw: io.BufferedReader, owned: bool = False) -> io.BufferedIOBase | Documents:
+    """An open file from its beginning, decompressed if it is gzip, whatever it is called, and as
+    lines of elements if it is a JSON document. ``owned``: to be closed with what is returned."""
     raw.seek(0)
-    return _Gzip(fileobj=raw) if is_gzip(raw) else raw
+    if not is_gzip(raw):
+        return Documents(raw) if is_document(_Glance(raw)) else raw
+    found = is_document(_Gzip(fileobj=raw))
+    # Damaged gzip says so only to whoever meets the damage first.
+    raw.seek(0)
+    unpacked = _Gzip(fileobj=raw)
+    if owned:
+        unpacked.myfileobj = raw  # type: ignore[assignment]
+    return Documents(unpacked) if found else unpacked
 
 
-def open_stream(path: Path) -> io.BufferedIOBase:
-    """Open a file for reading, decompressed if it is gzip.
+def open_stream(path: Path) -> io.BufferedIOBase | Documents:
+    """Open a file for reading. See :func:`opened`.
 
     Raises:
         InputError: it cannot be opened or read.
     """
     raw = open_raw(path)
     try:
-        stream = decompressed(raw)
+        return opened(raw, owned=True)
     except OSError as error:
         raw.close()
         raise unusable(path, error) from error
-    if isinstance(stream, _Gzip):
-        # Closed with it.
-        stream.myfileobj = raw  # type: ignore[assignment]
-    return stream
 
 
 class LineReader:
@@ -153,7 +174,9 @@ class LineReader:
         wanted = min(position, CHECKED_BYTES)
         try:
             self._file.seek(position - wanted)  # type: ignore[attr-defined]
-            before = self._file.read(wanted)
+            before = b""
+            while len(before) < wanted and (data := self._file.read(wanted - len(before))):
+                before += data
         except (OSError, EOFError, zlib.error):
             before = b""
         if len(before) == wanted and sha256(before).digest() == digest:
@@ -177,6 +200,8 @@ class LineReader:
             return b""
         try:
             return self._file.read(size)
+        except CutShort as error:
+            self.broken = str(error)
         except EOFError:
             self.broken = "the gzip file ends in the middle"
         except (zlib.error, gzip.BadGzipFile) as error:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import NamedTuple
 
-from pipeline.collectors.files import LineReader, Readable
+from pipeline.collectors.documents import Readable
+from pipeline.collectors.files import LineReader
 
 Tells = Callable[[bytes], bool]
 

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from pipeline.collectors.files import (
     CHECKED_BYTES,
-    decompressed,
     discover,
-    is_gzip,
+    is_whole,
     open_raw,
+    opened,
     shown,
 )  # fmt: skip
 from pipeline.collectors.identity import Identity, Looking
@@ -186,17 +186,18 @@ class _Follower:
     def _prepare(self, tail: _Tail) -> bool:
         """Find the lane of a file that has changed; whether it is to be read now."""
         raw = self._open(tail)
-        compressed = is_gzip(raw)
-        if compressed and not self._settled(tail):
+        whole = is_whole(raw)
+        if whole and not self._settled(tail):
             return False
-        if tail.lane is not None and not compressed and _unchanged(tail, raw):
+        if tail.lane is not None and not whole and _unchanged(tail, raw):
             return True
-        if tail.looking is None or tail.course is not None or tail.now[0] < tail.looking.seen:
+        anew = whole or tail.course is not None
+        if tail.looking is None or anew or tail.now[0] < tail.looking.seen:
             # A seek from the end forgets what was buffered: the file may have been written anew.
             raw.seek(0, os.SEEK_END)
             tells = self.runtime.tells(tail.given, shown(tail.path))
             longest = self.runtime.plan.max_record_bytes
-            tail.looking = Looking(decompressed(raw), *tells, longest)
+            tail.looking = Looking(opened(raw), *tells, longest)
         tail.course = tail.lane = None
         what = tail.what = tail.looking.look()
         if what.first or (what.recognised and what.head):
@@ -235,7 +236,7 @@ class _Follower:
     def _course(self, tail: _Tail) -> Course | None:
         assert tail.lane is not None
         if tail.course is None or tail.course.ahead():
-            course = Course(tail.lane, decompressed(self._open(tail)), shown(tail.path))
+            course = Course(tail.lane, opened(self._open(tail)), shown(tail.path))
             if course.aside and not self._settled(tail):
                 # A copy in the making: it may yet hold more than was read.
                 return None

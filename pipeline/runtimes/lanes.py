@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from pipeline.batch import Account, Ingested, Record, Stream
-from pipeline.collectors.files import CHUNK_BYTES, LineReader, Readable, open_stream, shown
+from pipeline.collectors.documents import Readable
+from pipeline.collectors.files import CHUNK_BYTES, LineReader, open_stream, shown
 from pipeline.engine import Plan, ingest
 from pipeline.errors import InputError
 from pipeline.sinks.sqlite import StreamRow

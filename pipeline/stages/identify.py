@@ -1,10 +1,10 @@
 """Identify: ids are derived, never drawn. docs/adr/0002 has the recipe and why.
 
 Event id: 16 bytes. Six of event time in milliseconds (big-endian, clamped to 48 bits), then ten of
-BLAKE2b over the recipe's version and, each with its length before it: cluster, source and natural
-key where the source has one; else cluster, host, origin position and record bytes; and in both the
-number of the line in its record and, from the second on, that of the item in its line. The id
-sorts by time, and its time names the index it goes to.
+BLAKE2b over the recipe's version and, each with its length before it: cluster, source, natural key
+and a constant where the source has such a key; else cluster, host, origin position, record bytes
+and the number of the line in its record; and in both, from the second on, the number of the item
+in its line. The id sorts by time, and its time names the index it goes to.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from schemas.vocabulary import ID_RECIPE
 _LARGEST_TIME = 2**48 - 1
 _PERSON = b"auditstream" + bytes([ID_RECIPE])
 _EMPTY = blake2b(digest_size=10, person=_PERSON)
+_NO_NUMBER = bytes(4)
+"""A natural key is the same wherever its record stands: alone, or among others in an envelope."""
 _EIGHT, _FOUR = (8).to_bytes(8, "big"), (4).to_bytes(8, "big")
 
 
@@ -49,20 +51,20 @@ def event_id(fact: Fact, line: Line, stream: Stream, record: bytes, item: int = 
     """The event's id. ``record``: the line's bytes with every secret blanked; ``item``: which of
     the line's outcomes it is."""
     event = fact.event
-    number = line.number.to_bytes(4, "big")
     further = b""
     if item:
         # A line of many items is long: each further one takes its digest.
         further, record = _FOUR + item.to_bytes(4, "big"), _digest_of(record)
     if fact.natural_key:
-        key = [event.source.encode(), *(part.encode() for part in fact.natural_key), number]
-        parts = framed([b"natural", event.cluster.encode(), *key]) + further
+        key = [event.source.encode(), *(part.encode() for part in fact.natural_key)]
+        parts = framed([b"natural", event.cluster.encode(), *key, _NO_NUMBER]) + further
         return timed(event.time, blake2b(parts, digest_size=10, person=_PERSON).digest())
     origin, offset = position(line, stream)
     hashed = _EMPTY.copy()
     hashed.update(
         _place(event.cluster, event.host, origin) + _EIGHT + offset
-        + len(record).to_bytes(8, "big") + record + _FOUR + number + further
+        + len(record).to_bytes(8, "big") + record
+        + _FOUR + line.number.to_bytes(4, "big") + further
     )  # fmt: skip
     return timed(event.time, hashed.digest())
 

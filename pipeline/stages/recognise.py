@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from pipeline import layouts
-from pipeline.batch import Reading, Record, Source
+from pipeline.batch import Line, Reading, Record, Source
 from pipeline.errors import Unreadable
 from pipeline.stages.frame import Router
 from pipeline.stages.unwrap import unwrap
 
 
 class Look(NamedTuple):
-    """What one line is.
+    """What one line is, or the lines in its envelopes are.
 
     Attributes:
-        ours: a known layout, or a source's own wording.
-        dated: it holds a time.
+        ours: a known layout, or a source's own wording, in one of them at least.
+        dated: one of them holds a time.
         time: that time in epoch milliseconds, or None where it is on no calendar or not known.
     """
 
@@ -36,11 +36,10 @@ def recogniser(
     """A function from a line's bytes to what it is, for inputs of source ``only`` (or auto)."""
     router = Router(sources, only)
 
-    def look(value: bytes) -> Look:
-        found = unwrap([Record(value, 0)], {}, lambda t: bool(router.by_text(t)), longest, False)
-        if not found or found[0][1] is not None:
-            return _NOTHING
-        line = found[0][0]
+    def owns(text: str) -> bool:
+        return bool(router.by_text(text))
+
+    def of(line: Line) -> Look:
         head = layouts.split(line.text)
         if head is not None:
             try:
@@ -50,5 +49,11 @@ def recogniser(
         name = router.by_text(layouts.without_level(line.text))
         dated = bool(name) and (hook := sources[name].dated) is not None and hook(line.text)
         return Look(bool(name), dated or (bool(name) and line.logged is not None), line.logged)
+
+    def look(value: bytes) -> Look:
+        found = unwrap([Record(value, 0)], {}, owns, longest, False)
+        looks = [of(line) for line, refused in found if refused is None]
+        dated = next((each for each in looks if each.dated), _NOTHING)
+        return Look(any(each.ours for each in looks), dated.dated, dated.time)
 
     return look

@@ -1,23 +1,22 @@
-"""Unwrap: records to lines, out of what shippers put around a line.
+"""Unwrap: records to lines, out of what shippers and cloud services put around a line.
 
 ======================  ===========================================================================
 carrier                 what it looks like
 ======================  ===========================================================================
 plain                   the line itself
 Kubernetes CRI          ``2026-11-20T23:52:44.297000000Z stdout F <line>``; ``P`` is a piece
-Docker JSON             ``{"log": "<line>\\n", "stream": "stdout", "time": …}``; no ``\\n``: a piece
-Filebeat                ``{"@timestamp": …, "message": …, "log": {"file": {"path"}, "offset"}, …}``
-Fluent Bit              ``{"date": …, "log": …}`` with ``Path_Key`` and ``Offset_Key`` if set
-Vector                  ``{"timestamp": …, "message": …, "file": …, "host": …, "offset": …}``
+JSON                    :mod:`pipeline.stages.envelopes` lists them; some hold several lines
 ======================  ===========================================================================
 
 One may stand in another. Pieces that a carrier cut are joined before anything else looks at them.
 What a carrier says about host, file and offset becomes the line's origin, so that the same line
-read through two carriers is the same line.
+read through two carriers is the same line. What a source reads itself is never an envelope.
 
 A client that breaks a line can make its text look like an envelope, which would give it a file of
-its own where nothing is suspect yet. So a stream that once held a line of a known kind under n
-envelopes has at most n: what looks like one more is the line.
+its own where nothing is suspect yet, or, compressed, more bytes than a client can write (see
+:mod:`pipeline.stages.frame`). So a stream that once held a line of a known kind under n envelopes
+has at most n: what looks like one more is the line. JSON teaches nothing: no client can break it,
+and one file may hold events in all kinds of envelopes.
 
 State, per stream: the most envelopes a record can have, and pieces whose end has not come.
 """
@@ -26,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -34,28 +33,20 @@ from pipeline import layouts
 from pipeline.batch import Line, Origin, Record, Rejected, State
 from pipeline.clocks import instant
 from pipeline.errors import Reason
+from pipeline.stages.envelopes import Inner, Room, opened
+from pipeline.stages.extent import values
 
 MOST_WAITING = 512
 """Lines of one stream whose pieces are kept; the one longest unseen is given up first."""
-_DEEPEST = 3
+_DEEPEST = 10
+"""An array counts as an envelope, too: SQS, SNS and EventBridge are four of them."""
+_MOST_TIMES = 64
+"""How much longer than a record all may be that was compressed in it."""
 _HEAD_BYTES = 4096
+_BOM = b"\xef\xbb\xbf"
 _STREAMS = (b"stdout ", b"stderr ")
-_CARRIER_KEYS = ("@timestamp", "timestamp", "time", "date", "stream", "source_type", "agent")
-_DOCKER_KEYS = frozenset(("log", "stream", "time"))
-_PATHS = ("file", "path", "filename", "file_path", "filepath", "source")
-_HOSTS = ("host", "hostname", "host_name")
 
 Unwrapped = list[tuple[Line, Rejected | None]]
-
-
-class _Envelope(NamedTuple):
-    """What one carrier says of a line. ``stream``: stdout, stderr or empty."""
-
-    value: bytes
-    origin: Origin | None
-    logged: int | None
-    stream: str
-    partial: bool
 
 
 def unwrap(
@@ -70,82 +61,50 @@ def unwrap(
     Args:
         state: ``state["layers"]`` and ``state["pieces"]`` are read and changed.
         owns: whether a source reads this text itself; a document that is owned is no envelope.
-        longest: bytes a joined line may have.
+        longest: bytes a joined line, or one that was compressed, may have.
         final: nothing follows: pieces still waiting are given up as cut short.
     """
     opener = _Opener(owns, longest, state)
-    out, open_one = opener.out, opener.open
     for record in records:
         value, _, length, _, broken = record
+        opener.number = 0
         if length >= 0:
             detail = f"{length} bytes; raise max_record_bytes to read it"
-            _refuse(out, record, value, None, Reason.TOO_LONG, detail)
-            opener.learn(out[-1][0].text, 0)
+            opener.refuse(record, value, None, None, Rejected(Reason.TOO_LONG, detail))
+            opener.learn(0)
         elif broken:
-            _refuse(out, record, value, None, Reason.CUT_SHORT, broken)
+            opener.refuse(record, value, None, None, Rejected(Reason.CUT_SHORT, broken))
         elif opener.layers:
-            open_one(record)
+            opener.open(record)
         else:
-            _add(out, record, value, None, None)
+            opener.add(record, value, None, None)
     if final:
         opener.give_up()
     state["layers"] = opener.layers
-    return out
-
-
-def _refuse(
-    out: Unwrapped, record: Record, value: bytes, origin: Origin | None, reason: Reason, detail: str
-) -> None:
-    line = Line(value, value.decode("utf-8", "replace"), record, origin)
-    out.append((line, Rejected(reason, detail)))
-
-
-def _add(
-    out: Unwrapped, record: Record, value: bytes, origin: Origin | None, logged: int | None
-) -> None:
-    if value[-1:] == b"\r":
-        value = value[:-1]
-    try:
-        text = value.decode()
-    except UnicodeDecodeError as error:
-        detail = f"byte {error.start} is not UTF-8"
-        _refuse(out, record, value, origin, Reason.NOT_UTF8, detail)
-        return
-    if "\n" in text:
-        _add_several(out, record, text, origin, logged)
-    else:
-        out.append((Line(value, text, record, origin, logged), None))
-
-
-def _add_several(
-    out: Unwrapped, record: Record, text: str, origin: Origin | None, logged: int | None
-) -> None:
-    """A record that holds line breaks: one message with them inside, or a shipper's joining.
-
-    A carrier that keeps messages whole tells what no file can: what stands behind a line break is
-    still that message. Only what ends as no message does is taken for lines that were joined.
-    """
-    head = layouts.split(text)
-    if head is None or head.ended:
-        out.append((Line(text.encode(), text, record, origin, logged), None))
-        return
-    for number, part in enumerate(text.split("\n")):
-        part = part.removesuffix("\r")
-        line = Line(part.encode(), part, record, origin, logged, number=number)
-        out.append((line, None))
+    return opener.out
 
 
 class _Opener:
-    """Takes a stream's records out of their envelopes."""
+    """Takes a stream's records out of their envelopes.
+
+    Attributes:
+        number: lines that came out of the record at hand.
+    """
 
     def __init__(self, owns: Callable[[str], bool], longest: int, state: State) -> None:
         self.owns, self.longest = owns, longest
         self.layers: int = state.get("layers", _DEEPEST)
         self.pieces: dict[str, list[Any]] = state.setdefault("pieces", {})
         self.out: Unwrapped = []
+        self.number = 0
+        self.room = Room(0, 0)
+
+    # Envelopes.
 
     def open(self, record: Record) -> None:
-        self._open(record, record.value, None, None, "", 0)
+        """Take a record's lines out of it."""
+        self.room = Room(self.longest, _MOST_TIMES * len(record.value))
+        self._open(record, record.value.removeprefix(_BOM), None, None, "", 0)
 
     def _open(
         self,
@@ -157,35 +116,66 @@ class _Opener:
         depth: int,
     ) -> None:
         """Take what stands under ``depth`` envelopes, with what those said."""
-        envelope = None
+        found: list[Inner] | None = None
         if depth < self.layers:
-            envelope = _cri(value) if value[:1] != b"{" else _json(value, self.owns)
-        if envelope is None:
+            is_json = value[:1] == b"{" or value[:2] in (b"[{", b"[[")
+            found = self._inside(value) if is_json else _cri(value)
+        if found is None:
             self._line(record, value, origin, logged, depth)
             return
-        origin = origin or envelope.origin
-        logged = logged if envelope.logged is None else envelope.logged
-        stream = envelope.stream or stream
-        value = envelope.value
-        if self.pieces or envelope.partial:
-            key = f"{depth}\0{stream}\0" + (f"{origin.host}\0{origin.file}" if origin else "")
-            held = self.pieces.pop(key, None)
-            if held is not None or envelope.partial:
-                where = list(origin) if origin else None
-                held = held or [[], record.position, where, logged, 0, ""]
-                _hold(held, value, self.longest)
-                if envelope.partial:
-                    self._wait(key, held)
-                    return
-                parts, position, said, logged, size, digest = held
-                value, origin = _joined(parts), Origin(*said) if said else None
-                if size > self.longest:
-                    record = Record(value, position, size, digest)
-                    detail = "joined from pieces, over max_record_bytes; the digest chains them"
-                    _refuse(self.out, record, value, origin, Reason.TOO_LONG, detail)
-                    return
-                record = Record(value, position)
-        self._open(record, value, origin, logged, stream, depth + 1)
+        for inner in found:
+            where = origin or inner.origin
+            when = logged if inner.logged is None else inner.logged
+            if inner.refused is not None:
+                whole = value if not inner.value and len(found) == 1 else inner.value
+                of = Record(whole, record.position, inner.length, inner.digest)
+                self.refuse(of, whole, where, when, inner.refused)
+                continue
+            via = inner.stream or stream
+            if self.pieces or inner.partial:
+                joined = self._join(record, inner, where, when, f"{depth}\0{via}\0")
+                if joined is not None:
+                    self._open(*joined, via, depth + 1)
+            else:
+                self._open(record, inner.value, where, when, via, depth + 1)
+
+    def _inside(self, value: bytes) -> list[Inner] | None:
+        """What stands in a JSON text, or None where that is no envelope."""
+        document: Any = None
+        try:
+            if b"\n" in value or b"}{" in value:
+                # Several, perhaps, of which a source would see the first.
+                document = orjson.loads(value)
+            if self.owns(value.decode()):
+                return None
+            return opened(document or orjson.loads(value), self.room)
+        except ValueError:
+            several = [Inner(each) for each in values(value)]
+            return several if len(several) > 1 else None
+
+    def _join(
+        self, record: Record, inner: Inner, origin: Origin | None, logged: int | None, key: str
+    ) -> tuple[Record, bytes, Origin | None, int | None] | None:
+        """What an envelope holds, with the pieces before it, or None: it is not all there."""
+        key += f"{origin.host}\0{origin.file}" if origin else ""
+        held = self.pieces.pop(key, None)
+        if held is None and not inner.partial:
+            return record, inner.value, origin, logged
+        held = held or [[], record.position, list(origin) if origin else None, logged, 0, ""]
+        _hold(held, inner.value, self.longest)
+        if inner.partial:
+            self._wait(key, held)
+            return None
+        parts, position, said, logged, size, digest = held
+        value, origin = _joined(parts), Origin(*said) if said else None
+        if size > self.longest:
+            detail = "joined from pieces, over max_record_bytes; the digest chains them"
+            refused = Rejected(Reason.TOO_LONG, detail)
+            self.refuse(Record(value, position, size, digest), value, origin, logged, refused)
+            return None
+        return Record(value, position), value, origin, logged
+
+    # Lines.
 
     def _line(
         self,
@@ -196,14 +186,69 @@ class _Opener:
         depth: int,
     ) -> None:
         place = len(self.out)
-        _add(self.out, record, value, origin, logged)
-        if depth < self.layers:
-            self.learn(self.out[place][0].text, depth)
+        self.add(record, value, origin, logged)
+        if depth < self.layers and len(self.out) > place:
+            self.learn(depth, place)
 
-    def learn(self, text: str, depth: int) -> None:
-        """A line, readable or not, stands under so many envelopes: no other stands under more."""
-        if layouts.split(text) is not None or self.owns(layouts.without_level(text)):
+    def learn(self, depth: int, place: int = -1) -> None:
+        """The line that came out at ``place``, readable or not, stands under so many envelopes: if
+        it is a log's, no other stands under more."""
+        text = self.out[place][0].text
+        if text[:1] != "{" and (
+            layouts.split(text) is not None or self.owns(layouts.without_level(text))
+        ):
             self.layers = min(self.layers, depth)
+
+    def refuse(
+        self,
+        record: Record,
+        value: bytes,
+        origin: Origin | None,
+        logged: int | None,
+        refused: Rejected,
+    ) -> None:
+        """A line that cannot be read, and why."""
+        text = value.decode("utf-8", "replace")
+        self._put(Line(value, text, record, origin, logged), refused)
+
+    def add(self, record: Record, value: bytes, origin: Origin | None, logged: int | None) -> None:
+        """A line, or the lines that a shipper joined."""
+        if value[-1:] == b"\r":
+            value = value[:-1]
+        try:
+            text = value.decode()
+        except UnicodeDecodeError as error:
+            refused = Rejected(Reason.NOT_UTF8, f"byte {error.start} is not UTF-8")
+            self.refuse(record, value, origin, logged, refused)
+            return
+        if "\n" in text:
+            self._add_several(record, text, origin, logged)
+        else:
+            self._put(Line(value, text, record, origin, logged), None)
+
+    def _add_several(
+        self, record: Record, text: str, origin: Origin | None, logged: int | None
+    ) -> None:
+        """A record that holds line breaks: one message with them inside, or a shipper's joining.
+
+        A carrier that keeps messages whole tells what no file can: what stands behind a line break
+        is still that message. Only what ends as no message does is taken for lines that were
+        joined.
+        """
+        head = layouts.split(text)
+        if head is None or head.ended:
+            self._put(Line(text.encode(), text, record, origin, logged), None)
+            return
+        for part in text.split("\n"):
+            part = part.removesuffix("\r")
+            self._put(Line(part.encode(), part, record, origin, logged), None)
+
+    def _put(self, line: Line, refused: Rejected | None) -> None:
+        line.number = self.number
+        self.number += 1
+        self.out.append((line, refused))
+
+    # Pieces.
 
     def _wait(self, key: str, held: list[Any]) -> None:
         self.pieces[key] = held
@@ -217,12 +262,14 @@ class _Opener:
         self.pieces.clear()
 
     def _cut_short(self, held: list[Any]) -> None:
-        parts, position, said, _, size, digest = held
+        parts, position, said, logged, size, digest = held
         value = _joined(parts)
         record = Record(value, position, size if digest else -1, digest)
         detail = "the carrier announced more of this line and nothing came"
         origin = Origin(*said) if said else None
-        _refuse(self.out, record, value, origin, Reason.CUT_SHORT, detail)
+        # It is none of the lines of the record at hand.
+        line = Line(value, value.decode("utf-8", "replace"), record, origin, logged)
+        self.out.append((line, Rejected(Reason.CUT_SHORT, detail)))
 
 
 def _joined(parts: list[str]) -> bytes:
@@ -243,7 +290,7 @@ def _hold(held: list[Any], value: bytes, longest: int) -> None:
     held[4] = size
 
 
-def _cri(value: bytes) -> _Envelope | None:
+def _cri(value: bytes) -> list[Inner] | None:
     if not (value[:2].isdigit() and value[4:5] == b"-" and b" std" in value[19:44]):
         return None
     space = value.find(b" ", 19, 44)
@@ -255,82 +302,4 @@ def _cri(value: bytes) -> _Envelope | None:
         return None
     stream = value[space + 1 : space + 7].decode()
     partial = value[space + 8 : tags].split(b":")[0] == b"P"
-    return _Envelope(value[tags + 1 :], None, logged, stream, partial)
-
-
-def _json(value: bytes, owns: Callable[[str], bool]) -> _Envelope | None:
-    """The line inside a shipper's JSON, or None where it is no envelope."""
-    try:
-        document = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return None
-    text = document.get("message")
-    if not isinstance(text, str):
-        text = document.get("log")
-    if not isinstance(text, str) or not any(key in document for key in _CARRIER_KEYS):
-        return None
-    if owns(value.decode()):
-        return None
-    stream = document.get("stream")
-    partial = (
-        document.get("logtag") == "P"
-        or document.get("_partial") is True
-        or (
-            not text.endswith("\n")
-            and document.keys() >= _DOCKER_KEYS
-            and not document.keys() - _DOCKER_KEYS - {"attrs"}
-        )
-    )
-    return _Envelope(
-        text.removesuffix("\n").encode(),
-        _origin(document),
-        _logged(document),
-        stream if isinstance(stream, str) else "",
-        partial,
-    )
-
-
-def _text(value: Any, *path: str) -> str:
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, str) else ""
-
-
-def _origin(document: dict[str, Any]) -> Origin | None:
-    log = document.get("log")
-    host = (
-        next((h for k in _HOSTS if (h := _text(document, k))), "")
-        or _text(document, "host", "name")
-        or _text(document, "host", "hostname")
-        or _text(document, "agent", "hostname")
-        or _text(document, "kubernetes", "host")
-    )
-    file = (
-        _text(document, "log", "file", "path")
-        or next((f for k in _PATHS if (f := _text(document, k))), "")
-        or _container(document)
-    )
-    offset = log.get("offset") if isinstance(log, dict) else document.get("offset")
-    if isinstance(offset, str) and offset.isascii() and offset.isdecimal() and len(offset) < 19:
-        offset = int(offset)
-    known = isinstance(offset, int) and not isinstance(offset, bool) and 0 <= offset < 2**62
-    if not host and not file:
-        return None
-    return Origin(host, file, offset if known and isinstance(offset, int) else -1)
-
-
-def _container(document: dict[str, Any]) -> str:
-    """Where no file is named: the container, so that two of one host are told apart."""
-    names = ("namespace_name", "pod_name", "container_name")
-    pod = [name for key in names if (name := _text(document, "kubernetes", key))]
-    return "/".join(pod) or _text(document, "container_id") or _text(document, "container_name")
-
-
-def _logged(document: dict[str, Any]) -> int | None:
-    for key in ("@timestamp", "timestamp", "time", "date"):
-        value = document.get(key)
-        if isinstance(value, str) and (at := instant(value)) is not None:
-            return at
-        if isinstance(value, float | int) and not isinstance(value, bool) and 0 < value < 1e14:
-            return round(value * 1000) if value < 1e11 else int(value)
-    return None
+    return [Inner(value[tags + 1 :], None, logged, stream, partial)]
