@@ -6,19 +6,18 @@ allows. Low: what only closes. One level lower where nobody says what came of it
 replay tells of it. What was refused is no change: the denials have their own detector.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from detectors import acls
 from detectors import contract as c
 from detectors.estates import judgement
-from schemas.changes import Change, Lifecycle
+from schemas.changes import Change
+from schemas.support import Picture
 from schemas.vocabulary import Outcome
 
 
-def _judge(
-    changes: Sequence[Change], _: Sequence[Lifecycle], __: c.EstateSettings
-) -> Iterator[c.Judgement]:
-    for change in changes:
+def _judge(picture: Picture, _: c.EstateSettings) -> Iterator[c.Judgement]:
+    for change in picture.changes:
         if change.deed.kind == "acl" and change.outcome != Outcome.FAILURE:
             yield _judgement(change)
 

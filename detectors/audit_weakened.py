@@ -6,13 +6,13 @@ hold audit records deleted, kept for less long, or their configuration or access
 means harm does this first.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from pydantic import Field
 
 from detectors import contract as c
 from detectors import weakenings
-from schemas.changes import Change, Lifecycle
+from schemas.support import Picture
 from schemas.vocabulary import Outcome
 
 
@@ -25,12 +25,10 @@ class AuditSettings(c.EstateSettings):
     )
 
 
-def _judge(
-    changes: Sequence[Change], lifecycle: Sequence[Lifecycle], settings: AuditSettings
-) -> Iterator[c.Judgement]:
-    done = [change for change in changes if change.outcome != Outcome.FAILURE]
-    yield from weakenings.of_loggers(done, lifecycle)
-    yield from weakenings.of_hosts(lifecycle)
+def _judge(picture: Picture, settings: AuditSettings) -> Iterator[c.Judgement]:
+    done = [change for change in picture.changes if change.outcome != Outcome.FAILURE]
+    yield from weakenings.of_loggers(done, picture.lifecycle)
+    yield from weakenings.of_hosts(picture.lifecycle)
     yield from weakenings.of_topics(done, settings.audit_topics)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from detectors.contract import Detector, EpisodeSettings, EstateDetector
@@ -165,12 +166,19 @@ def retire(found: Finding, detector: Detector | EstateDetector, heir: str | None
     write(found, detector, detector.title, message)
 
 
-def write(found: Finding, detector: Detector | EstateDetector, title: str, message: str) -> None:
+def write(
+    found: Finding,
+    detector: Detector | EstateDetector,
+    title: str,
+    message: str,
+    details: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     """Write ``found.ocsf``, of a finding that is complete but for it."""
     found.ocsf = document(
         found,
         title=title,
         message=message,
+        details=details,
         analytic=detector.title,
         attacks=detector.attacks,
         triage=detector.triage,

@@ -4,19 +4,20 @@ A *counter* says which events concern which key (*sightings*), and which reasons
 can give to raise a finding. Everything else (order, repetition, late events, joining and amending
 findings, forgetting) is :mod:`detectors.episodes`, the same for all.
 
-An *estate* detector looks at the changes of a whole cluster and says which of them are findings
+An *estate* detector looks at all there is of a whole estate and says what of it is a finding
 (*judgements*); what became of those it said before is :mod:`detectors.estates`, the same for all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.changes import Change, Lifecycle
+from schemas.support import Picture
 from schemas.types import Event
 
 STATE_CAP = 10_000
@@ -175,6 +176,8 @@ class Judgement(NamedTuple):
         evidence: ids of events, hexadecimal, in order of (time, id).
         first_time, last_time: of the evidence, epoch milliseconds.
         actor, address: whom it is about, or empty.
+        suspect: it rests on nothing but what a client may have written.
+        details: more of it, as JSON, by name; under ``auditstream`` in the finding's document.
     """
 
     key: str
@@ -186,6 +189,8 @@ class Judgement(NamedTuple):
     last_time: int
     actor: str = ""
     address: str = ""
+    suspect: bool = False
+    details: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +198,9 @@ class EstateDetector:
     """What an estate detector's module states as its ``DETECTOR``.
 
     Attributes:
-        judge: what the changes and the life of the brokers of one cluster amount to, by the
-            detector's settings. Both come in order of (time, id). Must be pure, and must not raise.
-        shape: ``estate``: one order over a whole cluster.
+        judge: what the picture of one estate amounts to, by the detector's settings. Must be
+            pure, and must not raise.
+        shape: ``estate``: one order over a whole estate.
 
     All else is as in :class:`Detector`.
     """
@@ -203,7 +208,7 @@ class EstateDetector:
     name: str
     title: str
     documentation: str
-    judge: Callable[[Sequence[Change], Sequence[Lifecycle], Any], Iterable[Judgement]]
+    judge: Callable[[Picture, Any], Iterable[Judgement]]
     settings: type[EstateSettings] = EstateSettings
     shape: Literal["estate"] = "estate"
     attacks: tuple[Attack, ...] = ()

@@ -1,4 +1,4 @@
-"""Estates: from judgements upon a whole cluster to versions of findings, against what was said.
+"""Estates: from judgements upon a whole estate to versions of findings, against what was said.
 
 What is found is a function of the set of events: judgements are made anew each time, of all there
 is, and only what differs from the last version said becomes a new one. Judging the same twice says
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 
@@ -68,22 +69,24 @@ class _Case:
     found: Finding
     title: str
     message: str
+    details: Mapping[str, Any]
 
 
 def settle(
     detector: EstateDetector,
-    cluster: str,
+    estate: str,
     judgements: Iterable[Judgement],
     said: Iterable[Finding],
 ) -> list[Finding]:
     """New versions of findings.
 
     Args:
-        judgements: of all that is known of the cluster, in any order.
-        said: the last version of each finding of this detector and cluster.
+        estate: its name, which stands in its findings' ``cluster``.
+        judgements: of all that is known of the estate, in any order.
+        said: the last version of each finding of this detector and estate.
     """
     last = {found.id: found for found in said}
-    cases = _cases(detector, cluster, judgements)
+    cases = _cases(detector, estate, judgements)
     grounds = _grounds(cases)
     out: list[Finding] = []
     taken: dict[bytes, set[bytes]] = {}
@@ -101,36 +104,38 @@ def settle(
         found.supersedes = tuple(sorted((before | taken.get(name, set())) - cases.keys()))
         if known is None or not _same(case, known):
             found.version = known.version + 1 if known else 1
-            write(found, detector, case.title, case.message)
+            write(found, detector, case.title, case.message, case.details)
             out.append(found)
     return out
 
 
 def _cases(
-    detector: EstateDetector, cluster: str, judgements: Iterable[Judgement]
+    detector: EstateDetector, estate: str, judgements: Iterable[Judgement]
 ) -> dict[bytes, _Case]:
     cases: dict[bytes, _Case] = {}
-    for judged in sorted(judgements):
-        name = finding_id(detector.name, cluster, judged.key, judged.first_time, judged.evidence[0])
-        case = _Case(_finding(detector.name, cluster, name, judged), judged.title, judged.message)
+    # Details, which cannot be compared, come last and follow from the rest.
+    for judged in sorted(judgements, key=lambda j: j[:-1]):
+        name = finding_id(detector.name, estate, judged.key, judged.first_time, judged.evidence[0])
+        found = _finding(detector.name, estate, name, judged)
+        case = _Case(found, judged.title, judged.message, judged.details)
         cases[name] = _joined(cases[name], case) if name in cases else case
     return cases
 
 
-def _finding(detector: str, cluster: str, name: bytes, judged: Judgement) -> Finding:
+def _finding(detector: str, estate: str, name: bytes, judged: Judgement) -> Finding:
     return Finding(
         id=name,
         version=1,
         status=_OPEN,
         detector=detector,
         key=judged.key,
-        cluster=cluster,
+        cluster=estate,
         severity_id=judged.severity_id,
         first_time=judged.first_time,
         last_time=judged.last_time,
         count=1,
         lower_bound=False,
-        suspect=False,
+        suspect=judged.suspect,
         actor=judged.actor,
         address=judged.address,
         evidence=tuple(bytes.fromhex(i) for i in judged.evidence[:MOST_EVIDENCE]),
@@ -148,7 +153,7 @@ def _joined(one: _Case, other: _Case) -> _Case:
         count=one.found.count + other.found.count,
         evidence=tuple(evidence),
     )
-    return _Case(found, gravest.title, gravest.message)
+    return replace(gravest, found=found)
 
 
 def _grounds(cases: Mapping[bytes, _Case]) -> dict[bytes, list[bytes]]:
@@ -177,4 +182,7 @@ def _same(case: _Case, known: Finding) -> bool:
     if replace(case.found, version=known.version, ocsf=known.ocsf) != known:
         return False
     said = orjson.loads(known.ocsf)
-    return bool((said["finding_info"]["title"], said["message"]) == (case.title, case.message))
+    if (said["finding_info"]["title"], said["message"]) != (case.title, case.message):
+        return False
+    told = said["auditstream"]
+    return all(told.get(name) == value for name, value in case.details.items())

@@ -85,11 +85,11 @@ def of_loggers(changes: Sequence[Change], lifecycle: Sequence[Lifecycle]) -> Ite
             what = f"The log level of {deed.item} on {deed.target} was {_set_to(deed.after)}"
             said = f"{what} by {change.actor or 'somebody'}; before: {deed.before or 'unknown'}."
             yield _with(judgement(change, severity, _title(deed.item), said), own)
-    before: dict[tuple[str, str], str | None] = {}
+    before: dict[tuple[str, str, str], str | None] = {}
     for line in lines:
         logger, level = line.settings["logger"], line.settings.get("level") or None
-        was = before.get((line.host, logger))
-        before[line.host, logger] = level
+        whose = line.cluster, line.host, logger
+        was, before[whose] = before.get(whose), level
         severity = silenced(logger, level, was)
         if severity and line.id not in told:
             said = f"{line.host or 'A broker'} says: {line.message}; before: {was or 'unknown'}."
@@ -99,7 +99,8 @@ def of_loggers(changes: Sequence[Change], lifecycle: Sequence[Lifecycle]) -> Ite
 def _same_level(change: Change, line: Lifecycle) -> bool:
     deed = change.deed
     return (
-        abs(line.time - change.time) <= _SAME_LINE_MS
+        line.cluster == change.cluster
+        and abs(line.time - change.time) <= _SAME_LINE_MS
         and line.settings["logger"] == deed.item
         and (line.settings.get("level") or None) == deed.after
     )
@@ -130,19 +131,20 @@ def _of_lines(key: str, severity: int, title: str, said: str, *lines: Lifecycle)
 
 def of_hosts(lifecycle: Sequence[Lifecycle]) -> Iterator[Judgement]:
     """Settings that a host says otherwise than it did when it said them last."""
-    last: dict[tuple[str, str], tuple[Lifecycle, str]] = {}
+    last: dict[tuple[str, str, str], tuple[Lifecycle, str]] = {}
     for line in lifecycle:
         for name in _HOST_SETTINGS:
             value = line.settings.get(name)
             if value is None:
                 continue
-            known = last.get((line.host, name))
+            whose = line.cluster, line.host, name
+            known = last.get(whose)
             if known is not None and _plain(name, known[1]) != _plain(name, value):
                 said = f"{name} of {line.host or 'a host'} is {value or 'empty'}"
                 said += f", and was {known[1] or 'empty'} when it was last said."
                 key = f"setting={line.host} {name}"
                 yield _of_lines(key, Severity.HIGH, f"{name} changed", said, known[0], line)
-            last[line.host, name] = line, value
+            last[whose] = line, value
 
 
 def _plain(name: str, value: str) -> Any:

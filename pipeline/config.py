@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from detectors.contract import (
     Detector,
@@ -22,7 +29,7 @@ from detectors.contract import (
 from pipeline.engine import MAX_RECORD_BYTES, Plan
 from pipeline.errors import ConfigError
 from pipeline.registry import detectors, sources
-from pipeline.stages.enrich import Principal, describe
+from pipeline.stages.enrich import Principal, covers, describe
 from pipeline.stages.redact import Redactor
 from schemas.vocabulary import ActorKind
 
@@ -97,6 +104,13 @@ class PrincipalRule(_Model):
     )
 
 
+class Estate(_Model):
+    """Clusters and cloud accounts that belong together. A label in none is an estate of its own."""
+
+    name: str = Field(min_length=1, description="What support records and findings call it.")
+    clusters: tuple[str, ...] = Field((), description="Labels of inputs: their `cluster`.")
+
+
 class Redaction(_Model):
     """Keyed hashes in the place of secrets, so that the same secret is recognised again."""
 
@@ -131,8 +145,20 @@ class Config(_Model):
     )  # fmt: skip
     inputs: tuple[Input, ...] = Field((), description="What is read. --input takes their place.")
     principals: tuple[PrincipalRule, ...] = Field((), description="Who is who.")
+    estates: tuple[Estate, ...] = Field((), description="What belongs together.")
     redaction: Redaction = Field(Redaction(), description="How secrets are replaced.")
     detectors: dict[str, dict[str, Any]] = Field({}, description="Numbers of the detectors.")
+
+    @model_validator(mode="after")
+    def _one_estate_each(self) -> Config:
+        """Which estate a label is of must not hang on the order of the sections."""
+        names = [estate.name for estate in self.estates]
+        labels = [label for estate in self.estates for label in {*estate.clusters, estate.name}]
+        for said in (names, labels):
+            for name in said:
+                if said.count(name) > 1:
+                    raise ValueError(f"estates: {name!r} is in two of them; a label is of one")
+        return self
 
     def active(self) -> list[tuple[Detector, EpisodeSettings]]:
         """Enabled counters with their numbers.
@@ -182,7 +208,17 @@ class Config(_Model):
             )
             for p in self.principals
         ]  # fmt: skip
-        return Plan(sources(), describe(rules), self.redaction.redactor(), self.max_record_bytes)
+        return Plan(
+            sources(), describe(rules), self.redaction.redactor(), self.max_record_bytes,
+            covers(rules),
+        )  # fmt: skip
+
+    def estate_of(self, label: str) -> str:
+        """The estate that a label is of: one that names it, or is called so, or itself."""
+        for estate in self.estates:
+            if label in estate.clusters:
+                return estate.name
+        return label
 
 
 def _explain(error: ValidationError, where: str) -> str:
@@ -222,6 +258,7 @@ def example() -> str:
     for title, model, note in (
         ("[[inputs]]", Input, "One section for each input."),
         ("[[principals]]", PrincipalRule, PrincipalRule.__doc__ or ""),
+        ("[[estates]]", Estate, Estate.__doc__ or ""),
     ):
         lines += ["", f"# {note}", f"# {title}"]
         _scalars(model, lines, comment="#   ")
@@ -233,10 +270,13 @@ def example() -> str:
     return "\n".join(lines) + "\n"
 
 
+_SECTIONS = ("inputs", "principals", "estates")
+
+
 def _scalars(model: type[BaseModel], lines: list[str], comment: str = "") -> None:
     for name, field in model.model_fields.items():
         default = field.get_default()
-        if isinstance(default, (BaseModel, dict)) or name in ("inputs", "principals"):
+        if isinstance(default, (BaseModel, dict)) or name in _SECTIONS:
             continue
         if field.is_required():
             default = f"a {name}"

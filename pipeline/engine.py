@@ -20,7 +20,7 @@ from pipeline.batch import (
 )
 from pipeline.clocks import clock
 from pipeline.errors import Reason
-from pipeline.stages.enrich import Describe, address, describe, enrich
+from pipeline.stages.enrich import Covers, Describe, address, covers, describe, enrich
 from pipeline.stages.frame import Router, frame
 from pipeline.stages.identify import event_id
 from pipeline.stages.project import project
@@ -44,12 +44,14 @@ class Plan:
         look: what the configuration says of a principal at an address.
         redactor: how secrets are replaced.
         max_record_bytes: longer records become dead letters.
+        covers: whether the configuration would know a support session by what it does.
     """
 
     sources: Mapping[str, Source]
     look: Describe = field(default_factory=lambda: describe(()))
     redactor: Redactor = field(default_factory=Redactor)
     max_record_bytes: int = MAX_RECORD_BYTES
+    covers: Covers = field(default_factory=lambda: covers(()))
 
 
 @lru_cache(maxsize=256)
@@ -105,7 +107,7 @@ def _complete(
 ) -> Event:
     """What the stages add to a source's fact, in their order."""
     event = fact.event
-    enrich(fact, line, stream, plan.look)
+    enrich(fact, line, stream, plan.look, plan.covers)
     event.raw, blank = plan.redactor.redact(fact, line.raw)
     event.id = event_id(fact, line, stream, blank, number)
     if number and len(event.raw) > SHARED_RAW_BYTES:

@@ -69,6 +69,7 @@ class Lifecycle(NamedTuple):
         kind: what happened, in the source's words.
         settings: those that the record states, by name; of a log level ``logger`` and ``level``,
             without the latter where the logger takes its parent's.
+        cluster: label of the cluster it is of.
     """
 
     id: str
@@ -77,3 +78,4 @@ class Lifecycle(NamedTuple):
     kind: str
     settings: Mapping[str, str]
     message: str
+    cluster: str = ""

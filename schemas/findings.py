@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
@@ -31,6 +32,7 @@ def document(
     analytic: str,
     attacks: Sequence[tuple[str, ...]],
     triage: Sequence[str],
+    details: Mapping[str, Any] = MappingProxyType({}),
 ) -> bytes:
     """JSON of one version of a finding.
 
@@ -40,6 +42,7 @@ def document(
         analytic: the detector in a line.
         attacks: (technique, its name, tactic, its name) of MITRE ATT&CK.
         triage: what to do, step by step.
+        details: more, in JSON, by name; under ``auditstream``.
     """
     closed = found.status != FindingStatus.OPEN
     activity = _CLOSED if closed else _RAISED if found.version == 1 else _AMENDED
@@ -64,10 +67,9 @@ def document(
         "message": message,
         "count": found.count,
         "finding_info": _info(found, title, message, analytic, attacks),
-        "auditstream": _extension(found),
+        "auditstream": {**_extension(found), **details},
     }
-    evidence = _evidence(found)
-    if evidence:
+    if evidence := _evidence(found):
         out["evidences"] = [evidence]
     if triage:
         out["remediation"] = {"desc": "\n".join(f"{n}. {s}" for n, s in enumerate(triage, 1))}
@@ -84,7 +86,7 @@ def _info(
         "analytic": {"uid": found.detector, "name": analytic, "type": "Rule", "type_id": 1},
         "first_seen_time": found.first_time,
         "last_seen_time": found.last_time,
-        "related_events_count": found.count,
+        "related_events_count": max(found.count, len(found.evidence)),
         "related_events": [{"uid": e.hex()} for e in found.evidence],
     }
     if attacks:

@@ -45,6 +45,10 @@ REQUIRED: Final[Mapping[int, tuple[str, ...]]] = {
     APPLICATION_LIFECYCLE: ("app",),
     AUTHENTICATION: ("user",),
     ENTITY_MANAGEMENT: ("entity",),
+    ACCOUNT_CHANGE: ("user",),
+    AUTHORIZE_SESSION: ("user",),
+    USER_ACCESS: ("user", "privileges"),
+    GROUP_MANAGEMENT: ("group",),
     DETECTION_FINDING: ("finding_info",),
 }
 """What OCSF demands of the classes that are made so far, beside :data:`REQUIRED_OF_ALL`.
@@ -83,6 +87,12 @@ class ActorKind(StrEnum):
     PROVIDER_HUMAN = "provider_human"
     PROVIDER_AUTOMATION = "provider_automation"
     UNKNOWN = "unknown"
+
+
+PROVIDER_KINDS: Final = frozenset(
+    (ActorKind.PROVIDER_HUMAN.value, ActorKind.PROVIDER_AUTOMATION.value)
+)
+"""Kinds of actor whose every action is support access."""
 
 
 class TimePrecision(StrEnum):
@@ -135,6 +145,8 @@ class Leg(StrEnum):
     """What the controller wrote of the change itself."""
     REPLAYED = "replayed"
     """The same, read from the metadata log again: how old it is nobody says."""
+    RECORD = "record"
+    """A cloud's own record of a deed: who, what and what came of it, complete in itself."""
 
 
 class Confidence(StrEnum):

@@ -47,6 +47,13 @@ def test_the_printed_example_is_complete_and_its_comments_are_settings(tmp_path:
         ("[detectors.nonsense]\nthreshold = 3", "detectors.nonsense"),
         ("[detectors.auth_failure_spike]\nthreshold = 0", "threshold"),
         ("[detectors.auth_failure_spike]\nthreshhold = 3", "threshhold"),
+        ("[[estates]]\nclusters = ['a']", "estates.0.name"),
+        ("[[estates]]\nname = 'a'\n[[estates]]\nname = 'a'", "'a' is in two"),
+        (
+            "[[estates]]\nname = 'a'\nclusters = ['c']\n[[estates]]\nname = 'b'\nclusters = ['c']",
+            "'c' is in two",
+        ),
+        ("[[estates]]\nname = 'a'\nclusters = ['b']\n[[estates]]\nname = 'b'", "'b' is in two"),
         ("stroe = 'x'", "stroe"),
         ("max_record_bytes = 1", "max_record_bytes"),
         ("store = ", "not TOML"),
@@ -95,3 +102,12 @@ def test_a_redaction_key_is_read_from_the_environment(
     monkeypatch.setenv("AUDITSTREAM_TEST_KEY", "k" * 32)
     config = load(written(tmp_path, "[redaction]\nkey_env = 'AUDITSTREAM_TEST_KEY'"))
     assert config.plan().redactor.key == b"k" * 32
+
+
+def test_a_label_is_of_the_estate_that_names_it_or_is_called_so_or_of_its_own(
+    tmp_path: Path,
+) -> None:
+    text = "[[estates]]\nname = 'prod'\nclusters = ['kafka', 'aws', 'prod']"
+    config = load(written(tmp_path, text))
+    of = {label: config.estate_of(label) for label in ("kafka", "aws", "prod", "dev")}
+    assert of == {"kafka": "prod", "aws": "prod", "prod": "prod", "dev": "dev"}

@@ -8,7 +8,6 @@ one transaction: a killed run goes on where it was, and a second run adds nothin
 from __future__ import annotations
 
 import gc
-import gzip
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -91,7 +90,7 @@ class Embedded:
         self.progress = progress
         self.plan: Plan = config.plan()
         self.active: Active = config.active()
-        self.judge = Judge(config.active_estates(), store)
+        self.judge = Judge(config.active_estates(), store, config.estate_of)
         self.summary = Summary()
         self.stop = False
         self._written = 0
@@ -111,6 +110,7 @@ class Embedded:
     def finish(self, lanes: Iterable[Lane]) -> Summary:
         """Judge what there is; the summary, with what the store holds and the lanes have to say."""
         self.summary.findings |= self.judge.now()
+        self._report_estates()
         for lane in lanes:
             self.summary.complaints += lane.complaints
             self.summary.unusable += lane.refused
@@ -130,6 +130,17 @@ class Embedded:
             "findings": self.store.settled(),
         }
         return self.summary
+
+    def _report_estates(self) -> None:
+        """Support records are held against nothing where no input is of the estate they name."""
+        there = {*(given.cluster for given in self.inputs), *self.store.clusters()}
+        known = {self.config.estate_of(label) for label in there}
+        known |= {estate.name for estate in self.config.estates}
+        for name in sorted(self.judge.named - known):
+            self.summary.complaints.append(
+                f"support records name the estate {name!r}, which is no [[estates]] name and no "
+                "input's cluster: what was done there is not held against them"
+            )
 
     # What there is to read.
 
@@ -166,7 +177,7 @@ class Embedded:
     ) -> Identity:
         with open_stream(path) as file:
             size = os.fstat(file.fileno()).st_size
-            sizes[path] = isinstance(file, gzip.GzipFile), -size
+            sizes[path] = path.suffix == ".gz", -size
             return identify(file, *self.tells(given, shown(path)), self.plan.max_record_bytes)
 
     def is_read(self, given: Input, carrier: str, what: Identity) -> bool:

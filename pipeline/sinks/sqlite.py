@@ -250,6 +250,29 @@ class SqliteStore:
             "SELECT cluster, ocsf FROM events WHERE class_uid = 6002 ORDER BY cluster, time, id"
         )
 
+    def support(self) -> Iterator[tuple[str, str, str, bytes]]:
+        """Cluster, resource type, resource and OCSF document of what is on the support path, in
+        order of cluster and time, as :meth:`legs`."""
+        return self._each(
+            "SELECT cluster, resource_type, resource, ocsf FROM events "
+            "WHERE access_path = 'support' ORDER BY cluster, time, id"
+        )
+
+    def clusters(self) -> list[str]:
+        """Labels of all that was read."""
+        return [label for (label,) in self._all("SELECT DISTINCT cluster FROM streams")]
+
+    def newest(self) -> dict[str, int]:
+        """By cluster, the time of the newest event that no client can have forged, epoch
+        milliseconds."""
+        newest: dict[str, int] = {}
+        for cluster in self.clusters():
+            # From the newest of all backwards: a table of millions is not read for a few labels.
+            sql = "SELECT time FROM events WHERE cluster = ? AND NOT suspect"
+            rows = self._all(f"{sql} ORDER BY time DESC, id DESC LIMIT 1", (cluster,))
+            newest.update((cluster, time) for (time,) in rows)
+        return newest
+
     def said(self, detector: str) -> list[Finding]:
         """The last version of each finding of a detector."""
         rows = self._all(

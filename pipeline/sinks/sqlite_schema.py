@@ -54,6 +54,7 @@ CREATE INDEX events_by_resource ON events (resource, time);
 CREATE INDEX events_by_address ON events (address, time);
 CREATE INDEX events_by_outcome ON events (outcome, time);
 CREATE INDEX events_by_leg ON events (cluster, time) WHERE leg <> '';
+CREATE INDEX events_by_support ON events (cluster, time) WHERE access_path = 'support';
 CREATE INDEX events_by_lifecycle ON events (cluster, time) WHERE class_uid = 6002;
 CREATE VIRTUAL TABLE words USING fts5
     (text, content='', tokenize='ascii', detail='none', columnsize=0);

@@ -7,12 +7,21 @@ Everything here comes from the configuration and the record. What matches no pat
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from pipeline.batch import Fact, Line, Stream
-from schemas.vocabulary import AUTHORIZE_SESSION, ENTITY_MANAGEMENT, AccessPath, ActorKind
+from schemas.patterns import matches
+from schemas.types import Event
+from schemas.vocabulary import (
+    AUTHORIZE_SESSION,
+    ENTITY_MANAGEMENT,
+    PROVIDER_KINDS,
+    AccessPath,
+    ActorKind,
+)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -45,6 +54,11 @@ class Principal:
     provider: str = ""
     networks: tuple[Network, ...] = ()
 
+    @property
+    def is_provider(self) -> bool:
+        """Whether it is of a provider: by name, or by kind where nobody gave the name."""
+        return bool(self.provider) or self.kind in PROVIDER_KINDS
+
 
 @dataclass(frozen=True, slots=True)
 class Actor:
@@ -54,9 +68,15 @@ class Actor:
     owner: str = ""
     provider: str = ""
 
+    @property
+    def is_provider(self) -> bool:
+        """Whether it is of a provider."""
+        return bool(self.provider) or self.kind in PROVIDER_KINDS
+
 
 _NOBODY = Actor()
 Describe = Callable[[str, str], Actor]
+Covers = Callable[[str, Sequence[str]], bool]
 
 
 def describe(principals: Sequence[Principal]) -> Describe:
@@ -67,12 +87,12 @@ def describe(principals: Sequence[Principal]) -> Describe:
     """
 
     def find(principal: str, address: str) -> Actor:
-        named = next((p for p in principals if _matches(p.pattern, principal)), None)
-        if named is None or not named.provider:
+        named = next((p for p in principals if matches(p.pattern, principal)), None)
+        if named is None or not named.is_provider:
             at = ipaddress.ip_address(address) if address else None
             from_there = [p for p in principals if at and any(at in n for n in p.networks)]
             named = next(
-                (p for p in from_there if p.provider), named or next(iter(from_there), None)
+                (p for p in from_there if p.is_provider), named or next(iter(from_there), None)
             )
         return Actor(named.kind, named.owner, named.provider) if named else _NOBODY
 
@@ -86,22 +106,28 @@ def describe(principals: Sequence[Principal]) -> Describe:
     return look
 
 
-def _matches(pattern: str, principal: str) -> bool:
-    """Whether a pattern with ``*`` for any run of characters fits all of it. Linear time: the
-    principal may be a client's text."""
-    first, *rest = pattern.split("*")
-    if not pattern or not principal or not rest:
-        return bool(pattern) and pattern == principal
-    last = rest.pop()
-    place, stop = len(first), len(principal) - len(last)
-    if place > stop or not principal.startswith(first) or not principal.endswith(last):
-        return False
-    for part in rest:
-        found = principal.find(part, place, stop)
-        if found < 0:
+def covers(principals: Sequence[Principal]) -> Covers:
+    """Whether the configuration would know a support session by what it does.
+
+    A function from (principal, addresses or networks): it would where it says that the principal
+    is a provider's, or that all of the addresses are.
+    """
+    networks = [n for p in principals if p.is_provider for n in p.networks]
+
+    def known(text: str) -> bool:
+        try:
+            at = ipaddress.ip_network(text, strict=False)
+        except ValueError:
             return False
-        place = found + len(part)
-    return True
+        return any(at.version == n.version and at.subnet_of(n) for n in networks)  # type: ignore[arg-type]
+
+    def look(principal: str, addresses: Sequence[str]) -> bool:
+        named = next((p for p in principals if matches(p.pattern, principal)), None)
+        if named is not None and named.is_provider:
+            return True
+        return bool(addresses) and all(known(address) for address in addresses)
+
+    return look
 
 
 def address(text: str) -> str:
@@ -121,21 +147,42 @@ def _shortest(text: str) -> str:
     return str(getattr(at, "ipv4_mapped", None) or at)
 
 
-def enrich(fact: Fact, line: Line, stream: Stream, look: Describe) -> None:
+def enrich(fact: Fact, line: Line, stream: Stream, look: Describe, covers: Covers) -> None:
     """Fill in what only configuration and carrier know. Changes ``fact``."""
-    event = fact.event
+    event, extension = fact.event, fact.extension
     event.cluster = stream.cluster
     event.host = stream.host or (line.origin.host if line.origin else "")
     event.carriage.carrier = stream.carrier
     event.carriage.position = line.record.position
-    actor = look(event.actor, event.address)
-    event.actor_kind = actor.kind
+    actor = _actor(event, extension, look)
     if actor.owner:
-        fact.extension["owner"] = actor.owner
-    if actor.provider:
-        fact.extension["provider"] = actor.provider
-        event.access_path = AccessPath.SUPPORT.value
-    elif event.class_uid == AUTHORIZE_SESSION:
+        extension["owner"] = actor.owner
+    # What a source knows of a provider, no pattern hides.
+    if actor.is_provider or "provider" not in extension:
+        if actor.kind != ActorKind.UNKNOWN:
+            event.actor_kind = actor.kind
+        if actor.provider:
+            extension["provider"] = actor.provider
+    support = extension.get("support")
+    if support is not None:
+        support["registered"] = covers(support.get("principal", ""), support.get("addresses", ()))
+    if (
+        actor.is_provider
+        or "provider" in extension
+        or support is not None
+        or event.class_uid == AUTHORIZE_SESSION
+    ):
         event.access_path = AccessPath.SUPPORT.value
     elif event.class_uid == ENTITY_MANAGEMENT or event.operation in CONTROL_OPERATIONS:
         event.access_path = AccessPath.CONTROL.value
+
+
+def _actor(event: Event, extension: Mapping[str, Any], look: Describe) -> Actor:
+    """Who acts, by name, else by the name of the role that was assumed."""
+    actor = look(event.actor, event.address)
+    issuer = extension.get("issuer")
+    if issuer and not actor.is_provider:
+        role = look(issuer, "")
+        if role.is_provider or actor is _NOBODY:
+            return role
+    return actor

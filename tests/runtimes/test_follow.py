@@ -41,9 +41,9 @@ def folder(tmp_path: Path) -> Path:
 class Follow:
     """A follower in a thread of its own, stopped at the end of the block."""
 
-    def __init__(self, store: Path, *paths: Path) -> None:
+    def __init__(self, store: Path, *paths: Path, config: Config | None = None) -> None:
         self.store = store
-        self.paths = paths
+        self.config = config or Config(inputs=tuple(Input(path=str(path)) for path in paths))
         self.summary = Summary()
         self.error: BaseException | None = None
         self._runtime: Embedded | None = None
@@ -52,8 +52,8 @@ class Follow:
     def _run(self) -> None:
         store = SqliteStore(self.store)
         try:
-            inputs = [Input(path=str(path)) for path in self.paths]
-            self._runtime = Embedded(Config(), inputs, store, lambda *_: None)
+            inputs = self.config.inputs
+            self._runtime = Embedded(self.config, inputs, store, lambda *_: None)
             self.summary = following.follow(self._runtime)
         except BaseException as error:
             self.error = error

@@ -125,7 +125,7 @@ def test_meanwhile_it_judges_where_there_is_news_and_not_all_the_time(
 ) -> None:
     clock = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
-    at_work = Judge(Config().active_estates(), opened)
+    at_work = Judge(Config().active_estates(), opened, Config().estate_of)
     assert at_work.soon() == set()
     at_work.news = True
     assert len(at_work.soon()) == 1

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.engine import Plan
 from pipeline.registry import sources
-from pipeline.stages.enrich import Actor, Principal, address, describe
+from pipeline.stages.enrich import Actor, Principal, address, covers, describe
 from tests.feed import feed_lines, stream
 from tests.logs import START, decision
 from tests.stages.carriers import filebeat
@@ -143,3 +143,47 @@ def test_owner_provider_host_and_cluster_are_stated() -> None:
     assert b'"owner":"payments"' in fed.events[0].ocsf
     assert b'"provider":"example-cloud"' in fed.events[1].ocsf
     assert b"owner" not in fed.events[1].ocsf
+
+
+def test_a_providers_kind_makes_a_provider_where_nobody_gave_its_name() -> None:
+    people = (
+        Principal("User:vendor-*", "provider_human"),
+        Principal("", "provider_automation", networks=(ip_network("198.51.100.0/24"),)),
+        Principal("User:alice", "human"),
+    )
+    plan = Plan(sources(), describe(people))
+    lines = [
+        decision(START, "User:vendor-1"),
+        decision(START, "User:alice", address="198.51.100.7"),
+        decision(START, "User:alice"),
+    ]
+    fed = feed_lines(lines, plan=plan)
+    assert [(e.access_path, e.actor_kind) for e in fed.events] == [
+        ("support", "provider_human"),
+        ("support", "provider_automation"),
+        ("data", "human"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("principal", "addresses", "known"),
+    [
+        ("User:provider-bot", (), True),
+        ("User:provider-bot", ("192.0.2.7",), True),
+        ("User:alice", (), False),
+        ("User:alice", ("198.51.100.9",), True),
+        ("User:nobody", ("198.51.100.9", "2001:db8:7::/64"), True),
+        ("User:nobody", ("198.51.100.0/25",), True),
+        # Somebody's whole network is more than the provider's part of it.
+        ("User:nobody", ("198.51.0.0/16",), False),
+        ("User:nobody", ("198.51.100.9", "192.0.2.7"), False),
+        ("User:nobody", ("bastion.example.com",), False),
+        # An entry that is no provider's makes no activity support.
+        ("User:nobody", ("203.0.113.9",), False),
+        ("", (), False),
+    ],
+)
+def test_a_session_is_known_by_its_principal_or_by_all_of_its_addresses(
+    principal: str, addresses: tuple[str, ...], known: bool
+) -> None:
+    assert covers(PEOPLE)(principal, addresses) is known
