@@ -2,16 +2,16 @@
 
 Avro lets a schema carry attributes of its own (Avro 1.12 specification, "Schema Declaration").
 Ours are, on a column: ``path``, where the JSON that leaves states it, in dots, and ``instead``,
-where those OCSF classes do that have no such path; ``index``, how OpenSearch indexes it; ``words``,
-whether full text looks there. On a record: ``beside``, what
-people filter on and only the JSON states, described by the same attributes.
+where those OCSF classes do that have no such path, by their number; ``index``, how OpenSearch
+indexes it; ``words``, whether full text looks there. On a record: ``beside``, what people filter on
+and only the JSON states, described by the same attributes.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -30,7 +30,7 @@ class Column:
         name: in Avro, in dots inside a nested record; empty for what no column holds.
         avro: its type in short (``string``, ``fixed(16)``, ``array<string>``), or empty.
         path: where the JSON states it, arrays passed through silently; empty: nowhere.
-        instead: where classes that have no such path state it; empty: there is none.
+        instead: where classes that have no such path state it, by number.
         index: how OpenSearch indexes it, a key of ``schemas.index_template.TYPES``; empty: not.
         words: full text looks there.
         doc: what it says, in Markdown.
@@ -42,7 +42,7 @@ class Column:
     index: str
     words: bool
     doc: str
-    instead: str = ""
+    instead: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +87,17 @@ def schemas() -> tuple[Schema, ...]:
 
 
 def _columns(record: Mapping[str, Any], above: str) -> Iterator[Column]:
-    for field in record["fields"]:
-        kind, name = field["type"], above + field["name"]
+    for said in record["fields"]:
+        kind, name = said["type"], above + said["name"]
         if isinstance(kind, dict) and kind["type"] == "record":
             yield from _columns(kind, f"{name}.")
         else:
-            yield _column(field, name, _short(kind))
+            yield _column(said, name, _short(kind))
 
 
 def _column(said: Mapping[str, Any], name: str, avro: str) -> Column:
     path, index = said.get("path", ""), said.get("index", "")
-    words, instead = said.get("words", False), said.get("instead", "")
+    words, instead = said.get("words", False), said.get("instead", {})
     return Column(name, avro, path, index, words, said["doc"], instead)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from schemas.avro import schemas
+from schemas.index_template import column_paths
 
 HEADINGS = ("Path in the JSON", "Avro column", "Avro type", "OpenSearch type", "What it says")
 
@@ -34,7 +35,7 @@ def rows() -> list[Row]:
         Row(schema.name, path, column.name, column.avro, column.index, column.doc)
         for schema in schemas()
         for column in (*schema.columns, *schema.beside)
-        for path in (column.path, *filter(None, [column.instead]))
+        for path in column_paths(column)
     ]
 
 

@@ -107,12 +107,16 @@ def mappings(of: Schema) -> dict[str, Any]:
     root = _closed()
     columns = [column for column in (*of.columns, *of.beside) if column.index]
     for column in columns:
-        _place(root, column, column.path)
-        if column.instead:
-            _place(root, column, column.instead)
+        for path in column_paths(column):
+            _place(root, column, path)
     if any(column.words for column in columns):
         root["properties"]["words"] = _WORDS
     return root
+
+
+def column_paths(column: Column) -> tuple[str, ...]:
+    """Where the JSON states a column: its path, then where classes without that one do."""
+    return (column.path, *column.instead.values())
 
 
 def _closed() -> dict[str, Any]:

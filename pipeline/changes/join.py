@@ -5,7 +5,8 @@ twin are paired one to one, in order, by what both repeat; a controller's line b
 that asked for just that and was under way at that time; a decision to the request it names, of the
 same principal from the same address, under way at that time. Each is given to the request that
 ends first of those that still lack it, which leaves the most for the others. What nobody asked
-for, and what nobody answered, is a change too, and its confidence names what is missing.
+for, and what nobody answered, is a change too, and its confidence names what is missing. A cloud
+says it in one place: its records are changes as they are.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ from schemas.vocabulary import Confidence, Leg, Outcome
 _There = dict[tuple[str, str], Any]
 """What is known of one target, by kind and item."""
 _TOPIC: Final = ("topic", "")
+_SETTINGS: Final = ("settings", "")
+_POLICIES: Final = frozenset(("policy", "trust", "acl"))
+_ADDITIVE: Final = ("add", "remove")
+"""Actions that state a difference: what is there before and after them, they do not say."""
 _EFFECTS: Final = frozenset(
     ("topic", "partitions", "config", "acl", "scram", "quota", "feature")
 )  # fmt: skip
@@ -63,12 +68,26 @@ def join(cluster: str, legs: Iterable[OneLeg]) -> list[Change]:
     seeds += undone(left)
     aside = [leg for leg in ordered if leg.aside]
     seeds += replays([leg for leg in ordered if leg.leg == Leg.REPLAYED], seeds, aside)
+    seeds += _recorded(leg for leg in ordered if leg.leg == Leg.RECORD)
     return _folded([_change(cluster, seed) for seed in seeds if not _by_itself(seed)])
+
+
+def _recorded(legs: Iterable[OneLeg]) -> list[Seed]:
+    """A cloud's records, of which two accounts may have one each of one deed."""
+    seeds: dict[tuple[Any, ...], Seed] = {}
+    for leg in legs:
+        seed = seeds.get(leg.same or (leg.id,))
+        if seed is not None:
+            seed.legs.append(leg)
+        elif leg.deed is not None:
+            seed = Seed(leg.deed, leg.start, leg.time, [leg], outcome=leg.outcome)
+            seeds[leg.same or (leg.id,)] = seed
+    return list(seeds.values())
 
 
 def _by_itself(seed: Seed) -> bool:
     """Whether a broker made one of its own topics: its request is nobody's that was passed on."""
-    kind, name = seed.deed.target.split(":", 1)
+    kind, _, name = seed.deed.target.partition(":")
     creates = (seed.deed.kind, seed.deed.action) == ("topic", "create")
     own = creates and kind == "Topic" and name in INTERNAL_TOPICS
     return own and seed.has(Leg.FORWARDED) is None
@@ -77,7 +96,7 @@ def _by_itself(seed: Seed) -> bool:
 def _change(cluster: str, seed: Seed) -> Change:
     legs = tuple(sorted({leg.id: leg for leg in seed.legs}.values(), key=_order))
     strongest, deed = seed.legs[0], seed.deed
-    asked = seed.has(Leg.REQUEST) or seed.has(Leg.FORWARDED)
+    asked = seed.has(Leg.REQUEST) or seed.has(Leg.FORWARDED) or seed.has(Leg.RECORD)
     decided, done = seed.has(Leg.AUTHORIZER), seed.has(Leg.EFFECT)
     first = asked or decided
     if done is not None and done.deed is not None and deed.kind in ("config", "quota"):
@@ -104,6 +123,8 @@ def _order(leg: OneLeg) -> tuple[int, str]:
 
 
 def _missing(seed: Seed, decided: OneLeg | None, done: OneLeg | None) -> Iterator[str]:
+    if seed.has(Leg.RECORD) is not None:
+        return
     api = APIS.get(seed.api)
     if seed.has(Leg.REQUEST) is None:
         yield Leg.REQUEST.value
@@ -138,6 +159,8 @@ def _folded(changes: Iterable[Change]) -> list[Change]:
 
 
 def _before(deed: Deed, there: _There) -> Any:
+    if deed.action in _ADDITIVE:
+        return None
     if deed.kind == "partitions":
         topic = there.get(_TOPIC) or {}
         return {"partitions": topic["partitions"]} if "partitions" in topic else None
@@ -145,6 +168,11 @@ def _before(deed: Deed, there: _There) -> Any:
 
 
 def _apply(deed: Deed, there: _There) -> None:
+    if deed.action in _ADDITIVE:
+        return
+    if deed.kind == "entity" and deed.action != "set":
+        there.clear()
+        _made(deed.after, there)
     if deed.kind == "topic":
         for subject in [s for s in there if s[0] in ("topic", "config")]:
             del there[subject]
@@ -153,5 +181,19 @@ def _apply(deed: Deed, there: _There) -> None:
                 there["config", name] = value
     if deed.kind == "partitions" and isinstance(deed.after, dict):
         there[_TOPIC] = {**(there.get(_TOPIC) or {}), **deed.after}
+    elif deed.kind == "settings" and isinstance(deed.after, dict):
+        # Each states those that it sets.
+        there[_SETTINGS] = {**(there.get(_SETTINGS) or {}), **deed.after}
     else:
         there[deed.kind, deed.item] = deed.after
+
+
+def _made(after: Any, there: _There) -> None:
+    """What a cloud's thing is made with: policies, and settings."""
+    if not isinstance(after, dict):
+        return
+    for item in _POLICIES & after.keys():
+        there["policy", item] = after[item]
+    if "grants" in after:
+        there["policy", "policy"] = {"grants": after["grants"]}
+    there[_SETTINGS] = {k: v for k, v in after.items() if k not in _POLICIES | {"grants"}}

@@ -8,6 +8,7 @@ leg            what it knows
 ``authorizer`` one decision on the way: actor, address, but not what came of it
 ``effect``     the controller's own line: what changed, and nothing of who
 ``replayed``   the same line, read out of the metadata log again later: its time means nothing
+``record``     a cloud's own record: actor, address, what was done and what came of it
 =============  ====================================================================================
 
 Suspect events are no legs: a client may have written them.
@@ -36,7 +37,7 @@ class OneLeg:
         deed: what it says was done; None: a decision names none, and a request may do nothing.
         api: the request's name, or empty.
         start: when the request began; the event's own time where nobody says.
-        same: what the two records of one request share, or empty.
+        same: what the two records of one request, or of one deed in two accounts, share, or empty.
         record: what the items of one record share, or empty.
         line: what kind of line it is; one deed leads to at most one of each on each host.
         operation, resource: of a decision: what was asked of what (``Topic:payments``).
@@ -85,6 +86,12 @@ def _change(document: Mapping[str, Any], said: Mapping[str, Any]) -> OneLeg | No
     actor, address = _who(document)
     # Nobody need have said whose file it is: controllers name themselves.
     host = f"{said['host']} {said.get('node', '')}"
+    if leg == Leg.RECORD and deed is not None:
+        shared = document["metadata"].get("correlation_uid")
+        return OneLeg(
+            document["metadata"]["uid"], time, leg, said["host"], actor, address, said["outcome"],
+            deed, start=time, same=(shared, *deed.subject) if shared else (),
+        )  # fmt: skip
     common: dict[str, Any] = {
         "id": document["metadata"]["uid"], "time": time, "leg": leg, "host": host,
         "actor": actor, "address": address, "outcome": said["outcome"], "deed": deed,

@@ -4,8 +4,8 @@ One document, one shape, whatever the source: the columns stand where ``path`` i
 ``audit_event.avsc`` says (a test holds the two together), a source's own additions beside them.
 This runs for every event; what is written out at length was measured against loops.
 
-``metadata.profiles`` stays away: 6003 and 3002 have ``actor`` of their own, and naming ``cloud``,
-which brings ``api`` to 3002, would demand a cloud account that no broker has.
+``metadata.profiles`` stays away unless a source adds it: 6003 and 3002 have ``actor`` of their own,
+and naming ``cloud``, which brings ``api`` to 3002, would demand a cloud that no broker is in.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from pipeline.batch import Fact
 from schemas.ocsf import UNKNOWN, user
 from schemas.types import Event
 from schemas.vocabulary import (
+    ACCOUNT_CHANGE,
     API_ACTIVITY,
     AUTHENTICATION,
+    AUTHORIZE_SESSION,
     CLASS_NAMES,
     ENTITY_MANAGEMENT,
+    GROUP_MANAGEMENT,
     OCSF_VERSION,
     OTHER_ACTIVITY,
     OUTCOME_STATUS,
@@ -32,6 +35,10 @@ from schemas.vocabulary import (
 _SERVICE: Final = {"name": "kafka"}
 _SEVERITY: Final = Severity.INFORMATIONAL
 _NAMES_AN_ENDPOINT: Final = ("ip", "name", "hostname", "uid")
+_SUBJECTS: Final = {ENTITY_MANAGEMENT: "entity", ACCOUNT_CHANGE: "user", GROUP_MANAGEMENT: "group"}
+"""Where classes without ``resources`` state what they are about (``instead`` in the schema)."""
+_MERGED: Final = ("metadata", "actor")
+"""Objects that a source adds to, beside the subject: it replaces all others."""
 
 
 def document(fact: Fact, product: Mapping[str, str], logged: int | None) -> dict[str, Any]:
@@ -61,28 +68,37 @@ def document(fact: Fact, product: Mapping[str, str], logged: int | None) -> dict
     }
     if activity_id == OTHER_ACTIVITY:
         out["activity_name"] = operation
-    if class_uid == AUTHENTICATION:
+    if class_uid in (AUTHENTICATION, AUTHORIZE_SESSION):
         out["user"] = who
     if operation or class_uid == API_ACTIVITY:
         out["api"] = {"operation": operation, "service": _SERVICE}
-    if class_uid == ENTITY_MANAGEMENT:
-        out["entity"] = {"name": event.resource, "type": event.resource_type}
+    subject = _SUBJECTS.get(class_uid, "")
+    if subject:
+        out[subject] = {"name": event.resource, "type": event.resource_type}
     elif event.resource or event.resource_type:
         out["resources"] = [{"name": event.resource, "type": event.resource_type}]
     if event.address:
         out["src_endpoint"] = {"ip": event.address}
     if extra:
-        out |= extra
-        if "actor" in extra:
-            out["actor"] = {"user": who, **extra["actor"]}
-        if class_uid == ENTITY_MANAGEMENT and "entity" in extra:
-            out["entity"] = {
-                "name": event.resource, "type": event.resource_type, **extra["entity"],
-            }  # fmt: skip
+        _add(out, extra, subject)
+    if class_uid == AUTHORIZE_SESSION and "group" not in out:
+        # OCSF demands one of the two, also of a session that nobody says the rights of.
+        out.setdefault("privileges", [])
     if not event.address:
         _name_endpoint(out)
     out["auditstream"] = extension(event, fact.extension)
     return out
+
+
+def _add(out: dict[str, Any], extra: Mapping[str, Any], subject: str) -> None:
+    """What a source states beside the columns."""
+    merged = {
+        name: {**out[name], **extra[name]}
+        for name in (*_MERGED, subject)
+        if name in extra and name in out
+    }
+    out |= extra
+    out |= merged
 
 
 def _name_endpoint(out: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.benchmarks.lines import controller_lines, request_lines
 from tests.benchmarks.measures import MEASURES
+from tests.benchmarks.trails import trail_lines
 from tests.logs import authentication_lines, authorizer_lines, write
 
 _SMALL = 100_000
@@ -48,13 +49,18 @@ def main() -> int:
         large, small = Path(folder, "large.log"), Path(folder, "small.log")
         logins = Path(folder, "logins.log")
         requests, controller = Path(folder, "requests.log"), Path(folder, "controller.log")
+        trail = Path(folder, "trail.jsonl")
         print(f"Writing {lines:,} authorizer lines, {_SMALL:,} again, and as many of other kinds …")
         write(large, authorizer_lines(lines))
         write(small, authorizer_lines(min(_SMALL, lines)))
         write(logins, authentication_lines(min(_SMALL, lines)))
         write(requests, request_lines(min(_SMALL, lines)))
         write(controller, controller_lines(min(_SMALL, lines)))
-        inputs = {"authentication": logins, "request": requests, "controller": controller}
+        write(trail, trail_lines(min(_SMALL, lines)))
+        inputs = {
+            "authentication": logins, "request": requests, "controller": controller,
+            "trail": trail, "trail_parse": trail,
+        }  # fmt: skip
         print(f"\n{'':<56}{'events':>13}{'CPU/event':>13}{'peak':>10}")
         for name, what in MEASURES.items():
             if name not in ("store", "run"):

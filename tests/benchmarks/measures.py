@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
+import orjson
+
 from pipeline import layouts
 from pipeline.batch import Record, State, Stream
 from pipeline.changes.join import join
@@ -30,6 +32,8 @@ MEASURES = {
     "authentication": "kafka_authentication: decode and normalise",
     "request": "kafka_request: decode and normalise",
     "controller": "kafka_controller: decode and normalise",
+    "trail_parse": "orjson alone, CloudTrail records",
+    "trail": "aws_cloudtrail: decode and normalise",
     "detect": "detectors alone",
     "join": "legs to changes, per leg",
     "store": "SQLite alone with this schema",
@@ -70,6 +74,16 @@ def _splitting(path: Path, watch: _Watch) -> int:
         for batch in _batches(path):
             for record in batch:
                 total += layouts.split(record.value.decode()) is not None
+    return total
+
+
+def _parsing(path: Path, watch: _Watch) -> int:
+    total = 0
+    for batch in _batches(path):
+        with watch:
+            for record in batch:
+                orjson.loads(record.value)
+        total += len(batch)
     return total
 
 
@@ -149,7 +163,7 @@ def main() -> int:
     total = {
         "read": _reading, "split": _splitting, "authorizer": _ingesting,
         "authentication": _ingesting, "request": _ingesting, "controller": _ingesting,
-        "join": _joining, "detect": _detecting, "store": _storing, "run": _running,
+        "trail": _ingesting, "trail_parse": _parsing, "join": _joining, "detect": _detecting, "store": _storing, "run": _running,
     }[name](path, watch)  # fmt: skip
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     figures = {

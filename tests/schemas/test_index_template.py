@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline.query import tokens
 from pipeline.sinks.sqlite_schema import WORDS
 from schemas.avro import schema
-from schemas.index_template import ANALYSIS, TYPES, mappings, templates
+from schemas.index_template import ANALYSIS, TYPES, column_paths, mappings, templates
 
 AVRO = {"events": "audit_event", "findings": "finding", "dead-letters": "dead_letter"}
 TEMPLATES = templates()
@@ -76,7 +76,7 @@ def test_every_path_is_indexed_as_the_schema_says(name: str) -> None:
     for column in (*of.columns, *of.beside):
         if column.index:
             words = {"copy_to": "words"} if column.words else {}
-            for path in filter(None, (column.path, column.instead)):
+            for path in column_paths(column):
                 expected[path] = TYPES[column.index] | words
     assert dict(leaves(mapping_of(name))) == expected | {"words": TYPES["text"]}
 

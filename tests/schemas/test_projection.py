@@ -10,26 +10,41 @@ import pytest
 
 from pipeline.batch import Fact
 from pipeline.stages.project import document, project
-from schemas.avro import schema
+from schemas.avro import Column, schema
 from schemas.findings import document as finding_document
+from schemas.index_template import column_paths
 from schemas.types import Event, Finding, columns
 from schemas.vocabulary import (
+    ACCOUNT_CHANGE,
     API_ACTIVITY,
+    APPLICATION_LIFECYCLE,
     AUTHENTICATION,
+    AUTHORIZE_SESSION,
     CLASS_NAMES,
+    DETECTION_FINDING,
     ENTITY_MANAGEMENT,
+    GROUP_MANAGEMENT,
     OTHER_ACTIVITY,
     REQUIRED,
     REQUIRED_OF_ALL,
     SEVERITY_NAMES,
+    USER_ACCESS,
     FindingStatus,
     Outcome,
 )
+from tests.feed import feed_lines
 from tests.schemas import made
 from tests.schemas.ocsf import attribute, class_of, needs_ocsf, validator
+from tests.sources.golden import load, paths
 
 Rows = Callable[[], list[Event | Finding]]
 PRODUCT = {"name": "Apache Kafka", "vendor_name": "Apache Software Foundation"}
+NEEDED: dict[int, dict[str, Any]] = {
+    AUTHENTICATION: {"service": {"name": "kafka"}},
+    USER_ACCESS: {"user": {"name": "alice"}, "privileges": ["READ"]},
+    APPLICATION_LIFECYCLE: {"app": {"name": "kafka"}},
+}
+"""What only a source can say, of the classes that demand it."""
 
 
 def projected(event: Event, logged: int | None = None, **said: Any) -> dict[str, Any]:
@@ -42,12 +57,11 @@ def projected(event: Event, logged: int | None = None, **said: Any) -> dict[str,
 
 def sparse() -> Iterator[Event]:
     """Events of which next to nothing is known."""
-    for class_uid in (API_ACTIVITY, AUTHENTICATION, ENTITY_MANAGEMENT):
+    for class_uid in sorted(set(REQUIRED) - {DETECTION_FINDING}):
         for activity_id in (0, 1, OTHER_ACTIVITY):
             for outcome in Outcome:
                 event = Event(0, class_uid, activity_id, outcome.value, "a_source", id=bytes(16))
-                said: dict[str, Any] = {"service": {"name": "kafka"}}
-                projected(event, document=said if class_uid == AUTHENTICATION else {})
+                projected(event, document=NEEDED.get(class_uid, {}))
                 yield event
 
 
@@ -61,6 +75,12 @@ def full() -> Event:
     event.carriage.late = True
     projected(event, 2, stamp="now", uid="own-id")
     return event
+
+
+def cloud() -> list[Event]:
+    """Events of a cloud: its lines are the source's examples."""
+    examples = [load(path) for path in paths() if path.parent.name == "aws_cloudtrail"]
+    return [event for each in examples for event in feed_lines(each["lines"]).events]
 
 
 def retired() -> Iterator[Finding]:
@@ -81,7 +101,7 @@ def retired() -> Iterator[Finding]:
 @cache
 def events() -> list[Event | Finding]:
     """Events out of lines, and such as no line makes yet."""
-    return [*made.events(), *sparse(), full()]
+    return [*made.events(), *sparse(), full(), *cloud()]
 
 
 @cache
@@ -117,6 +137,11 @@ def in_json(value: Any) -> Any:
     return [in_json(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
+def instead(column: Column, class_uid: int) -> str:
+    """Where a class states a column whose path it does not have; empty: nowhere."""
+    return column.instead.get(str(class_uid), "")
+
+
 def offences(name: str, row: Event | Finding) -> Iterator[str]:
     """Columns that a row's document does not state as the row has them."""
     said, values = orjson.loads(row.ocsf), columns(row)
@@ -128,7 +153,7 @@ def offences(name: str, row: Event | Finding) -> Iterator[str]:
             value = value[part]
         value = in_json(value)
         expected = value if isinstance(value, list) else [value]
-        found = stated(said, column.path) or stated(said, column.instead)
+        found = stated(said, column.path) or stated(said, instead(column, said["class_uid"]))
         empty = value == "" and found in ([], [""])
         if not empty and orjson.dumps(found) != orjson.dumps(expected):
             yield f"{column.name}: {value!r} is at {column.path} as {found!r}"
@@ -177,12 +202,12 @@ def test_what_ocsf_demands_is_as_ocsf_says() -> None:
 @needs_ocsf
 @pytest.mark.parametrize("name", ["audit_event", "finding"])
 def test_paths_are_ocsfs_or_in_the_extension(name: str) -> None:
-    of = [2004] if name == "finding" else [API_ACTIVITY, AUTHENTICATION, ENTITY_MANAGEMENT]
+    of = [2004] if name == "finding" else sorted(set(REQUIRED) - {DETECTION_FINDING})
     both = (*schema(name).columns, *schema(name).beside)
     unknown = [
         path
         for column in both
-        for path in (column.path, column.instead)
+        for path in column_paths(column)
         if path
         and not path.startswith("auditstream.")
         and not any(attribute(uid, path) for uid in of)
@@ -199,6 +224,37 @@ def test_what_is_declared_beside_the_columns_is_stated_by_some(name: str, rows: 
         if not any(stated(said, column.path) for said in made_of)
     ]
     assert not never
+
+
+@needs_ocsf
+def test_a_column_stands_elsewhere_only_where_its_path_is_none_of_the_classes() -> None:
+    for column in schema("audit_event").columns:
+        for uid, path in column.instead.items():
+            assert attribute(int(uid), path)
+            assert not attribute(int(uid), column.path)
+
+
+@pytest.mark.parametrize(
+    ("class_uid", "name"),
+    [(ENTITY_MANAGEMENT, "entity"), (ACCOUNT_CHANGE, "user"), (GROUP_MANAGEMENT, "group")],
+)
+def test_what_an_event_is_about_stands_where_its_class_has_it(class_uid: int, name: str) -> None:
+    event = Event(0, class_uid, 1, "success", "a_source", id=bytes(16), resource="ops",
+                  resource_type="Kind")  # fmt: skip
+    said = projected(event, document={name: {"uid": "full-name"}, "metadata": {"log_version": "1"}})
+    assert said[name] == {"name": "ops", "type": "Kind", "uid": "full-name"}
+    assert "resources" not in said
+    assert said["metadata"]["log_version"] == "1"
+    assert said["metadata"]["log_name"] == "a_source"
+
+
+def test_whose_session_is_authorised_a_source_may_say() -> None:
+    event = Event(0, AUTHORIZE_SESSION, 1, "success", "a_source", id=bytes(16), actor="approver")
+    assert projected(event)["user"]["uid"] == "approver"
+    assert projected(event)["privileges"] == []
+    said = projected(event, document={"user": {"name": "engineer"}, "privileges": ["READ"]})
+    assert (said["user"], said["privileges"]) == ({"name": "engineer"}, ["READ"])
+    assert said["actor"]["user"]["uid"] == "approver"
 
 
 def test_ids_times_and_names_stand_where_the_issue_says() -> None:

@@ -1,0 +1,219 @@
+"""What of a CloudTrail record is secret. CloudTrail hides most of it, and not all.
+
+Found by the names of keys, in whatever object, also in JSON that stands in a text, and by the look
+of a text: presigned addresses, private keys, passwords in addresses. A secret that stands nowhere
+else is named to the redactor, which puts its keyed hash there; one that is short, or also stands
+where it is none (whoever takes his own name for a password), is blanked in its place alone.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import orjson
+
+from pipeline.errors import Reason, Unreadable
+
+BLANK: Final = "[redacted]"
+_SHORTEST: Final = 8
+_LONGEST_KEY: Final = 128
+_SECRET: Final = re.compile(
+    r"""
+    (?: password | passwd | passphrase | pwd | tokens? | assertion | plaintext | secret(?:string
+      | binary | key | accesskey | hash | value | code )? | privatekey | presharedkey | customerkey
+      | sessionkey | apikey | signature | userdata | authorization | cookie | connectionstring
+      | authenticationcode[12]? | tokencode | mfacode | otp ) $
+  | ^ keymaterial $
+    """,
+    re.VERBOSE,
+)
+_HARMLESS: Final = re.compile(
+    r"(?:client|request|next|pagination|page|continuation|idempotency|creation|starting|marker"
+    r"|evaluation|lock|change|update|forward|backward|http|export|subjectfromwebidentity)tokens?$"
+)
+"""Called like a secret, and an id, a page or a mode."""
+_HIDDEN: Final = ("hidden_due_to_security_reasons", "sensitivedataremoved", "redacted")
+_PLAIN: Final = dict.fromkeys(map(ord, "-_. :"))
+_MARKS: Final = ("ignature=", "oken=", "assword=", "ecret=")
+_ADDRESS: Final = re.compile(r""":\\?/\\?/[^\s/@:"\\]{0,256}:[^\s/@"]{1,256}@""")
+_LOOK: Final = re.compile(
+    r"""
+    (?: (?<=ignature=) | (?<=oken=) | (?<=assword=) | (?<=ecret=) ) [^&\s"'\\]+
+  | (?<=Bearer[ ])[\w.~+/=-]{8,}
+  | -----BEGIN[ ][A-Z0-9 ]{0,40}PRIVATE[ ]KEY-----.*?(?:-----END[ ][A-Z0-9 ]{0,40}-----|\Z)
+  | (?<=://)[^\s/@:]{0,256}:[^\s/@]{1,256}(?=@)
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+_OWN_KEYS: Final = frozenset(
+    (
+        "eventVersion", "userIdentity", "eventTime", "eventSource", "eventName", "awsRegion",
+        "sourceIPAddress", "eventID", "readOnly", "eventType", "managementEvent", "requestID",
+        "recipientAccountId", "eventCategory", "sharedEventID", "apiVersion", "vpcEndpointId",
+        "tlsDetails", "resources", "errorCode", "sessionCredentialFromConsole",
+    )
+)  # fmt: skip
+"""What CloudTrail itself says, and no caller."""
+_IDENTITY_KEYS: Final = frozenset(
+    (
+        "type", "principalId", "arn", "accountId", "accessKeyId", "userName", "sessionContext",
+        "invokedBy", "identityProvider", "onBehalfOf", "credentialId", "inScopeOf",
+    )
+)  # fmt: skip
+_harmless: set[str] = set()
+"""Keys that were found to be no secret's: records have few and repeat them."""
+_MOST_KNOWN: Final = 4096
+
+
+def is_secret_key(key: str) -> bool:
+    """Whether what stands under this key is secret, whatever its spelling."""
+    plain = key[-_LONGEST_KEY:].lower().translate(_PLAIN)
+    if _SECRET.search(plain) and not _HARMLESS.search(plain):
+        return True
+    if len(key) <= _LONGEST_KEY:
+        if len(_harmless) >= _MOST_KNOWN:
+            _harmless.clear()
+        _harmless.add(key)
+    return False
+
+
+def clean(record: dict[str, Any], text: str) -> tuple[tuple[str, ...], bytes | None]:
+    """Take the secrets out of a record, which is changed.
+
+    Returns those that the redactor has to replace, and the record's bytes as they then are; None
+    where nothing was secret.
+
+    Raises:
+        Unreadable: there are secrets, and it is nested too deep to be written again.
+    """
+    looks = "PRIVATE KEY" in text or "Bearer " in text
+    if not looks and "=" in text:
+        looks = any(mark in text for mark in _MARKS)
+    if not looks and "@" in text:
+        looks = _ADDRESS.search(text) is not None
+    # JSON within a text has its quotation marks escaped.
+    found = _Found(looks, "\\" in text)
+    found.search(record)
+    asked = record.get("requestParameters")
+    if record["eventSource"] == "ssm.amazonaws.com" and isinstance(asked, dict):
+        found.take(asked, "value", asked.get("value"))
+    if not found.places and not found.changed:
+        return (), None
+    for node, key, _ in found.places:
+        node[key] = BLANK
+    try:
+        return _named(record, found.places), orjson.dumps(record)
+    except orjson.JSONEncodeError:
+        raise Unreadable(Reason.UNKNOWN_LAYOUT, "secrets, nested too deep") from None
+
+
+def _named(record: dict[str, Any], places: list[tuple[Any, Any, Any]]) -> tuple[str, ...]:
+    """The secrets that are known by their text: put back, for the redactor."""
+    rest = orjson.dumps({key: record[key] for key in record if key != "errorMessage"})
+    out: list[str] = []
+    for node, key, value in places:
+        known = isinstance(value, str) and len(value) >= _SHORTEST
+        if known and orjson.dumps(value)[1:-1] not in rest:
+            node[key] = value
+            out.append(value)
+    return tuple(out)
+
+
+class _Found:
+    """What is secret in a document.
+
+    Attributes:
+        places: object or list, key or index, and value of each secret.
+        changed: a text was changed that holds one.
+        looks: texts are searched for what looks like one; ``texts``: and for JSON.
+    """
+
+    __slots__ = ("changed", "looks", "places", "texts")
+
+    def __init__(self, looks: bool, nested: bool) -> None:
+        self.places: list[tuple[Any, Any, Any]] = []
+        self.changed, self.looks, self.texts = False, looks, looks or nested
+
+    def search(self, record: dict[str, Any]) -> None:
+        """Find all of them in a record, but for where CloudTrail itself says what stands there."""
+        for key in record.keys() - _OWN_KEYS:
+            value = record[key]
+            if key not in _harmless and is_secret_key(key):
+                self.take(record, key, value)
+            elif value.__class__ is dict or value.__class__ is list:
+                self.walk(value)
+            elif self.texts and value.__class__ is str:
+                self.read(record, key, value)
+        who = record.get("userIdentity")
+        if who.__class__ is not dict or not who.keys() <= _IDENTITY_KEYS:
+            self.walk(who)
+
+    def walk(self, document: Any) -> None:
+        """Find all of them in a document. Written out at length: it runs over every parameter."""
+        stack, texts = [document], self.texts
+        for node in stack:
+            if node.__class__ is dict:
+                if texts or not _harmless.issuperset(node):
+                    self.look(node)
+                for value in node.values():
+                    kind = value.__class__
+                    if kind is dict or kind is list:
+                        stack.append(value)
+                if len(node) > 1 and ("value" in node or "Value" in node):
+                    self.setting(node)
+            elif node.__class__ is list:
+                for place, value in enumerate(node):
+                    kind = value.__class__
+                    if kind is dict or kind is list:
+                        stack.append(value)
+                    elif texts and kind is str:
+                        self.read(node, place, value)
+
+    def look(self, node: dict[str, Any]) -> None:
+        """One object's keys and texts."""
+        for key, value in node.items():
+            if key not in _harmless and is_secret_key(key):
+                self.take(node, key, value)
+            elif self.texts and value.__class__ is str:
+                self.read(node, key, value)
+
+    def take(self, node: Any, key: Any, value: Any) -> None:
+        """What stands under a secret's name: all of it, but for what says that it was removed."""
+        if isinstance(value, str):
+            plain = value.strip("*<>[]() \n").lower()
+            if not plain or plain in _HIDDEN:
+                return
+        elif isinstance(value, bool) or value in (None, {}, []):
+            return
+        self.places.append((node, key, value))
+
+    def setting(self, node: dict[str, Any]) -> None:
+        """``{"name": "DB_PASSWORD", "value": "…"}``"""
+        for name in ("name", "Name", "key", "Key"):
+            said = node.get(name)
+            if isinstance(said, str) and is_secret_key(said):
+                self.take(node, "value", node.get("value"))
+                self.take(node, "Value", node.get("Value"))
+
+    def read(self, node: Any, key: Any, value: str) -> None:
+        """A text that is JSON, or holds what looks like a secret: blanked where it stands."""
+        if value[:1] == "{" or value[:2] == "[{":
+            try:
+                document = orjson.loads(value)
+            except orjson.JSONDecodeError:
+                document = {}
+            within = _Found(self.looks, True)
+            within.walk(document)
+            for place, name, _ in within.places:
+                place[name] = BLANK
+            if within.places or within.changed:
+                self.changed = True
+                try:
+                    node[key] = orjson.dumps(document).decode()
+                except orjson.JSONEncodeError:
+                    node[key] = BLANK
+                return
+        if self.looks and (clean := _LOOK.sub(BLANK, value)) != value:
+            self.changed = True
+            node[key] = clean
