@@ -30,6 +30,9 @@ EVENTS: Sequence[Fields] = (
     {**_DENIED, "time_precision": "unknown"},
     {**_DENIED, "outcome": "success", "operation": "ALTER"},
     {"class_uid": AUTHENTICATION, "outcome": "failure"},
+    {**_DENIED, "source": "aws_cloudtrail", "rule": "AccessDenied"},
+    {**_DENIED, "source": "aws_cloudtrail", "operation": "ALTER"},
+    {**_DENIED, "source": "aws_cloudtrail", "rule": "AccessDenied", "class_uid": 3004},
     {**_DENIED, "operation": "CREATE"},
     {**_DENIED, "operation": "CREATE", "resource_type": "Cluster", "resource": "kafka-cluster"},
     {**_GRAVE, "suspect": True},
@@ -51,7 +54,9 @@ def reference(events: Sequence[Event], settings: DenialSettings) -> View:
     raises nothing: nearly everybody is allowed something soon after."""
     failures: dict[Key, list[Event]] = defaultdict(list)
     for event in events:
-        if event.class_uid == API_ACTIVITY and event.outcome == "failure" and event.actor:
+        decided = event.rule or event.source == "kafka_authorizer"
+        failed = event.class_uid != AUTHENTICATION and event.outcome == "failure"
+        if failed and decided and event.actor:
             if event.time_precision == "unknown" and not _grave(event):
                 continue
             failures[event.cluster, f"principal={event.actor}"].append(event)

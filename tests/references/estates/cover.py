@@ -1,0 +1,240 @@
+"""Cover: what is wrong with every approval, break-glass and maintenance window, for one deed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from schemas.support import Activity, SupportRecord, Window
+from tests.references.estates.names import allows, fits, known_as, same
+
+Records = Sequence[SupportRecord]
+Maintenance = Sequence[tuple[SupportRecord, list[int]]]
+"""Maintenance windows, each with when it was revoked."""
+
+DAY_MS = 86_400_000
+LOW, MEDIUM, HIGH, CRITICAL = 2, 3, 4, 5
+SEVERITY = {
+    "payload": CRITICAL,
+    "no_approval": HIGH, "denied": HIGH, "revoked": HIGH, "outside_window": HIGH,
+    "outside_scope": HIGH, "operation": HIGH, "other_person": HIGH, "self_approved": HIGH,
+    "break_glass_unreviewed": HIGH,
+    "over_stayed": MEDIUM, "ticket_missing": MEDIUM, "ticket_different": MEDIUM,
+    "unregistered": MEDIUM,
+    "retroactive": LOW, "break_glass": LOW,
+}  # fmt: skip
+
+SESSION_RECORDS = ("session_opened", "session_closed", "action", "break_glass")
+
+
+@dataclass(frozen=True)
+class Deed:
+    """What must be covered: an activity, or what a session's record states.
+
+    ``case`` is the only one that may cover a record's; an activity's are found by who and where.
+    ``resource`` says whether it is about one.
+    """
+
+    event: str
+    time: int
+    actor: str
+    kind: str
+    provider: str
+    suspect: bool
+    done: Activity
+    resource: bool
+    payload: bool
+    person: str = ""
+    ticket: str = ""
+    case: str | None = None
+    closes: bool = False
+
+
+@dataclass(frozen=True)
+class Case:
+    """The records about one thing, in order of (time, event)."""
+
+    id: str
+    records: Records
+
+    def of(self, *kinds: str) -> Records:
+        return [record for record in self.records if record.kind in kinds]
+
+    @property
+    def principals(self) -> set[str]:
+        stated = self.of("request", *SESSION_RECORDS)
+        return {record.principal for record in stated if record.principal}
+
+    @property
+    def accessors(self) -> set[str]:
+        return self.principals | {approval.approved_for for approval in self.of("approval")}
+
+    @property
+    def addresses(self) -> set[str]:
+        return {at for record in self.of("request", *SESSION_RECORDS) for at in record.addresses}
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """From its beginning to its end, both included."""
+        begun = [r.time for r in self.of(*SESSION_RECORDS) if r.kind != "session_closed"]
+        closed = [r.time for r in self.of("session_closed")]
+        if begun:
+            return min(begun), max(closed, default=float("inf"))
+        windows = [a.window for a in self.of("approval") if a.window]
+        if windows:
+            return min(w.start for w in windows), max(w.end for w in windows)
+        return None
+
+    def on(self, time: int) -> bool:
+        """Whether its session is known to have been on."""
+        begun = [r for r in self.of(*SESSION_RECORDS) if r.kind != "session_closed"]
+        if not begun or self.interval is None:
+            return False
+        return self.interval[0] <= time <= self.interval[1]
+
+    def persons(self, deed: Deed) -> set[str]:
+        """Who is behind a deed, in lower case."""
+        if deed.person:
+            return {deed.person.lower()}
+        same_principal = [r for r in self.of(*SESSION_RECORDS) if same(r.principal, deed.actor)]
+        return {record.person.lower() for record in same_principal if record.person}
+
+
+def flaws(deed: Deed, near: Sequence[Case], maintenance: Maintenance) -> set[str]:
+    """Why nothing covers a deed; empty where something does."""
+    approved = [
+        (of_approval(deed, approval, case), approval)
+        for case in near
+        for approval in case.of("approval")
+    ]
+    if any(not found for found, _ in approved):
+        return set()
+    if maintained(deed, maintenance):
+        return set()
+    approved += [
+        (of_break_glass(deed, record, case), record)
+        for case in near
+        for record in case.of("break_glass")
+        if breaks_glass(deed, record, case)
+    ]
+    if approved:
+        return min(approved, key=lambda pair: rank(*pair))[0]
+    for kind, flaw in (("denial", "denied"), ("revocation", "revoked")):
+        if any(record.time <= deed.time for case in near for record in case.of(kind)):
+            return {flaw}
+    return {"no_approval"}
+
+
+def rank(found: set[str], record: SupportRecord) -> tuple[int, int, int, str, str]:
+    """The least is the best."""
+    worst = max((SEVERITY[flaw] for flaw in found), default=0)
+    return worst, len(found), record.time, record.id, record.event
+
+
+def of_approval(deed: Deed, approval: SupportRecord, case: Case) -> set[str]:
+    """What is wrong with an approval as cover for a deed."""
+    found = of_window(deed, approval.window, case) | of_scope(deed, approval)
+    if approval.time > deed.time:
+        found.add("retroactive")
+    stated = {record.ticket for record in case.of("request", *SESSION_RECORDS)} | {deed.ticket}
+    if not approval.ticket:
+        found.add("ticket_missing")
+    elif {ticket.lower() for ticket in stated} - {"", approval.ticket.lower()}:
+        found.add("ticket_different")
+    for kind, flaw in (("denial", "denied"), ("revocation", "revoked")):
+        if not deed.closes and any(
+            approval.time <= record.time <= deed.time for record in case.of(kind)
+        ):
+            found.add(flaw)
+    if not is_for(deed, approval, case):
+        found.add("other_person")
+    by = approval.approved_by
+    if by and (known_as(by, deed.actor) or by.lower() in case.persons(deed)):
+        found.add("self_approved")
+    if deed.payload and not approval.payload_access:
+        found.add("payload")
+    return found
+
+
+def of_window(deed: Deed, window: Window | None, case: Case) -> set[str]:
+    if window is None or window.start <= deed.time <= window.end:
+        return set()
+    if deed.time > window.end and (deed.case is not None or case.on(deed.time)):
+        return {"over_stayed"}
+    return {"outside_window"}
+
+
+def of_scope(deed: Deed, stated: SupportRecord) -> set[str]:
+    if not deed.resource:
+        return set()
+    fit = [entry for entry in stated.scope if fits(entry, deed.done)]
+    if not fit:
+        return {"outside_scope"}
+    if not any(allows(entry, deed.done) for entry in fit):
+        return {"operation"}
+    return set()
+
+
+def is_for(deed: Deed, approval: SupportRecord, case: Case) -> bool:
+    """Whether an approval is for who acts. Nobody in particular may be anybody."""
+
+    def acts(principal: str) -> bool:
+        return not principal or not deed.actor or same(principal, deed.actor)
+
+    persons = case.persons(deed)
+    if approval.approved_for:
+        return acts(approval.approved_for) or approval.approved_for.lower() in persons
+    if requests := case.of("request"):
+        return any(
+            acts(request.principal)
+            and (not request.person or not persons or request.person.lower() in persons)
+            for request in requests
+        )
+    principals = {r.principal for r in case.of(*SESSION_RECORDS) if r.principal}
+    return not principals or any(acts(principal) for principal in principals)
+
+
+def maintained(deed: Deed, maintenance: Maintenance) -> bool:
+    """Whether a maintenance window covers a deed."""
+    if deed.kind != "provider_automation" or deed.payload:
+        return False
+    return any(
+        record.time <= deed.time
+        and record.window is not None
+        and record.window.start <= deed.time <= record.window.end
+        and (not record.scope or not of_scope(deed, record))
+        and (not record.principal or same(record.principal, deed.actor))
+        and (
+            not record.provider
+            or not deed.provider
+            or record.provider.lower() == deed.provider.lower()
+        )
+        and not any(end <= deed.time for end in ended)
+        for record, ended in maintenance
+    )
+
+
+def breaks_glass(deed: Deed, record: SupportRecord, case: Case) -> bool:
+    """Whether a deed may be covered by a break-glass."""
+    closed = [r.time for r in case.of("session_closed")]
+    principals = [r.principal for r in case.of("break_glass")]
+    end = max(closed) if closed else record.time + DAY_MS
+    ended = case.of("denial", "revocation")
+    return (
+        not record.suspect
+        and record.time <= deed.time <= end
+        and not any(record.time <= other.time <= deed.time for other in ended)
+        and (
+            not deed.actor
+            or any(not principal or same(principal, deed.actor) for principal in principals)
+        )
+    )
+
+
+def of_break_glass(deed: Deed, record: SupportRecord, case: Case) -> set[str]:
+    found = of_window(deed, record.window, case)
+    if record.scope:
+        found |= of_scope(deed, record)
+    if deed.payload and not record.payload_access:
+        found.add("payload")
+    return found
