@@ -8,7 +8,9 @@ from pydantic import Field
 
 from detectors import contract as c
 from schemas.types import Event
-from schemas.vocabulary import API_ACTIVITY, Severity
+from schemas.vocabulary import AUTHENTICATION, Severity
+
+_GRAVE, _CREATION = ("ALTER", "ALTER_CONFIGS", "CLUSTER_ACTION"), ("CREATE", "Cluster")
 
 
 class DenialSettings(c.WindowSettings):
@@ -19,12 +21,13 @@ class DenialSettings(c.WindowSettings):
 
 
 def _sight(event: Event, _: DenialSettings) -> tuple[c.Sighting, ...]:
-    if event.class_uid != API_ACTIVITY or event.outcome != "failure" or not event.actor:
+    if event.outcome != "failure" or not event.actor or event.class_uid == AUTHENTICATION:
         return ()
-    grave = event.operation in ("ALTER", "ALTER_CONFIGS", "CLUSTER_ACTION")
-    grave |= event.operation == "CREATE" and event.resource_type == "Cluster"
-    tag = f"{event.resource_type}:{event.resource}"
-    return (c.Sighting(f"principal={event.actor}", False, tag, grave),)
+    if not event.rule and event.source != "kafka_authorizer":
+        return ()  # Much fails that nobody denied. Kafka's older authorizers alone state no rule.
+    grave = event.operation in _GRAVE or (event.operation, event.resource_type) == _CREATION
+    key, what = f"principal={event.actor}", f"{event.resource_type}:{event.resource}"
+    return (c.Sighting(key, False, what, grave),)
 
 
 def _enumerated(evidence: c.Pieces, settings: DenialSettings) -> bool:
@@ -49,12 +52,8 @@ DETECTOR = c.Detector(
     ),
     triage=(
         "One resource (a missing grant) or many (looking around)? `events --outcome failure`.",
-        "Did the principal's address change? Does its owner know of a release or a new consumer?",
-        "If not, revoke the credential and look for what it was allowed to do.",
+        "Did the principal's address change? If its owner knows of no release, revoke it.",
     ),
-    false_positives=(
-        "A workload rolled out before its grants retries without end.",
-        "Tools that list every topic and are denied DESCRIBE on most.",
-    ),
+    false_positives=("Workloads rolled out before their grants.", "Tools that list every topic."),
     blind_spots=("Denials that the broker checks silently (metadata filtering) are not logged.",),
 )

@@ -25,9 +25,11 @@ def event(number: int, time: int, **fields: Any) -> Event:
     """
     if fields.get("time_precision") == "unknown":
         time = 0
-    given: dict[str, Any] = {"class_uid": 0, "activity_id": 0, "outcome": ""}
+    given: dict[str, Any] = {
+        "class_uid": 0, "activity_id": 0, "outcome": "", "source": "kafka_authorizer",
+    }  # fmt: skip
     name = min(max(time, 0), 2**48 - 1).to_bytes(6, "big") + number.to_bytes(10, "big")
-    return Event(time, source="made_up", id=name, **given | fields)
+    return Event(time, id=name, **given | fields)
 
 
 @dataclass
