@@ -11,8 +11,10 @@ from typing import Any
 
 import orjson
 
+from detectors.grants import grants
 from pipeline.changes.join import joined
-from pipeline.cli.present import Column, Row, lines, table, when
+from pipeline.cli import story
+from pipeline.cli.present import Column, Row, lines, table, when, who
 from pipeline.cli.show import filters, opened
 from pipeline.query import Query, glob, within
 from pipeline.sinks.sqlite_query import SqliteReader
@@ -27,12 +29,15 @@ def add(commands: Any) -> None:
     """Add these commands' arguments."""
     for name, help_, run in (
         ("changes", "administrative changes: who, what, before and after", _changes),
-        ("timeline", "changes and other events, in order of event time", _timeline),
+        ("timeline", "what happened, as a story: changes, findings, other events", _timeline),
     ):
         p = commands.add_parser(name, help=help_, description=help_.capitalize() + ".")
         p.set_defaults(run=run)
         filters(p, ("table", "jsonl"), ("--source", "--class", "--text"))
         p.add_argument("--change", metavar="ID", help="this change and its legs")
+        if name == "timeline":
+            said = "every event on a line of its own, and no findings"
+            p.add_argument("--each", action="store_true", help=said)
 
 
 def all_changes(reader: SqliteReader) -> list[Change]:
@@ -96,24 +101,33 @@ def _timeline(arguments: argparse.Namespace) -> int:
     everything = all_changes(reader)
     told = {leg.id for change in everything for leg in change.legs}
     wanted = list(_wanted(everything, query, arguments.change))
-    changes: Iterator[tuple[int, str, Row]] = ((c.time, c.id, document(c)) for c in wanted)
+    changes: Iterator[story.Entry] = ((c.time, c.id, document(c)) for c in wanted)
     if arguments.change:
         legs = [leg.id for change in wanted for leg in change.legs]
         rows: Iterable[Row] = reader.by_id(legs)
     else:
         rows = (row for row in reader.events(query) if row["id"].hex() not in told)
     events = ((row["time"], row["id"].hex(), row) for row in rows)
-    merged = (row for _, _, row in heapq.merge(changes, events, key=lambda e: e[:2]))
-    entries = islice(merged, limit)
+    merged = heapq.merge(changes, events, key=lambda e: e[:2])
     if arguments.format == "jsonl":
+        entries = islice((row for _, _, row in merged), limit)
         lines(bytes(e["ocsf"]) if "ocsf" in e else orjson.dumps(e) for e in entries)
-    elif not table((_entry(e) for e in entries), _ENTRY_COLUMNS):
+        return 0
+    if arguments.each or arguments.change:
+        shown: Iterator[Row] = (_entry(row) for _, _, row in merged)
+    else:
+        found = ((row["first_time"], "", row) for row in reader.findings(query))
+        with_findings = heapq.merge(found, merged, key=lambda e: e[:2])
+        shown = story.told(with_findings, _entry)
+    if not table(islice(shown, limit), _ENTRY_COLUMNS):
         print("nothing found")
     return 0
 
 
 def _entry(row: Row) -> Row:
-    """A change or an event as a line of the timeline."""
+    """A change, a finding or an event as a line of the timeline."""
+    if "detector" in row:
+        return story.finding(row)
     if "ocsf" not in row:
         return {
             "when": _when(row),
@@ -168,6 +182,8 @@ def _when(row: Row) -> str:
 def _short(value: Any) -> str:
     if value is None:
         return "–"
+    if isinstance(value, dict) and isinstance(value.get("grants"), list):
+        return "; ".join(map(str, grants(value) or ())) or "no grants"
     if isinstance(value, dict):
         return " ".join(f"{k}={_short(v)}" for k, v in value.items() if v not in ({}, None)) or "–"
     return str(value) if isinstance(value, str) else orjson.dumps(value).decode()
@@ -189,9 +205,9 @@ def _sure(row: Row) -> str:
 
 _COLUMNS: list[Column] = [
     ("TIME", _when, 26),
-    ("ACTOR", lambda r: r["actor"], 30),
+    ("ACTOR", lambda r: who(r["actor"]), 40),
     ("ADDRESS", lambda r: r["address"] or "-", 39),
-    ("ACTION", lambda r: r["action"], 20),
+    ("ACTION", lambda r: r["action"], 26),
     ("TARGET", lambda r: r["target"], 40),
     ("BEFORE → AFTER", _difference, 60),
     ("OUTCOME", lambda r: r["outcome"], 8),
@@ -208,8 +224,9 @@ _LEG_COLUMNS: list[Column] = [
 _ENTRY_COLUMNS: list[Column] = [
     ("TIME", lambda r: r["when"], 26),
     ("WHAT", lambda r: r["what"], 22),
-    ("ACTOR", lambda r: r["actor"] or "-", 30),
+    ("ACTOR", lambda r: who(r["actor"]), 40),
     ("ADDRESS", lambda r: r["address"] or "-", 39),
-    ("OUTCOME", lambda r: r["outcome"], 8),
+    ("OUTCOME", lambda r: r["outcome"], 13),
+    ("N", lambda r: str(r.get("count", 1)), 9),
     ("SAYS", lambda r: r["said"], 0),
 ]

@@ -28,6 +28,13 @@ def clean(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def who(principal: str) -> str:
+    """A principal for a table: of an ARN, whose beginning says little, account and name."""
+    if not principal.startswith("arn:"):
+        return principal or "-"
+    return " ".join(principal.split(":", 5)[4:]).strip()
+
+
 def when(time_ms: int) -> str:
     """ISO 8601 in UTC, to the millisecond; empty for a time nobody knows."""
     if not time_ms:

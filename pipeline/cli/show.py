@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.cli.present import Column, Row, as_csv, clean, lines, table, when
+from pipeline.cli.present import Column, Row, as_csv, clean, lines, table, when, who
 from pipeline.config import load
 from pipeline.errors import ArgumentError
 from pipeline.query import Query, make
@@ -35,6 +35,7 @@ def add(commands: Any) -> None:
         filters(p)
         if name == "findings":
             p.add_argument("--history", action="store_true", help="every version, not the last")
+            p.add_argument("--id", metavar="ID", help="this finding, with what it rests on")
         if name == "events":
             p.add_argument("--raw", action="store_true", help="the records as they were said")
 
@@ -106,21 +107,53 @@ def _events(arguments: argparse.Namespace) -> int:
     if arguments.raw:
         lines(_raw(row) for row in rows)
         return 0
-    columns: list[Column] = [
-        ("TIME", lambda r: when(r["time"]), 24),
-        ("OUTCOME", lambda r: r["outcome"] + ("?" if r["suspect"] else ""), 8),
-        ("ACTOR", lambda r: r["actor"] or "-", 40),
-        ("ADDRESS", lambda r: r["address"] or "-", 39),
-        ("OPERATION", lambda r: r["operation"], 24),
-        ("RESOURCE", lambda r: f"{r['resource_type']} {r['resource']}".strip() or r["message"], 0),
-    ]
-    return _show(arguments, rows, columns, EVENT_COLUMNS)
+    return _show(arguments, rows, _EVENT_COLUMNS, EVENT_COLUMNS)
+
+
+_EVENT_COLUMNS: list[Column] = [
+    ("TIME", lambda r: when(r["time"]), 24),
+    ("OUTCOME", lambda r: r["outcome"] + ("?" if r["suspect"] else ""), 8),
+    ("ACTOR", lambda r: who(r["actor"]), 40),
+    ("ADDRESS", lambda r: r["address"] or "-", 39),
+    ("OPERATION", lambda r: r["operation"], 24),
+    ("RESOURCE", lambda r: f"{r['resource_type']} {r['resource']}".strip() or r["message"], 0),
+]
 
 
 def _findings(arguments: argparse.Namespace) -> int:
     reader, query, limit = opened(arguments)
-    rows = islice(reader.findings(query, arguments.history), limit)
+    # Of one that was taken back, too, its id is asked for.
+    found = reader.findings(query, arguments.history or arguments.id is not None)
+    if arguments.id is not None:
+        wanted = arguments.id.lower()
+        named = [row for row in found if row["id"].hex().startswith(wanted)]
+        last = {row["id"]: row for row in named}
+        found = iter(named if arguments.history else last.values())
+        if arguments.format == "table" and not arguments.history:
+            for row in last.values():
+                _whole(reader, row)
+            if not last:
+                print("nothing found")
+            return 0
+    rows = islice(found, limit)
     return _show(arguments, rows, finding_columns(arguments.history), FINDING_COLUMNS)
+
+
+def _whole(reader: SqliteReader, row: Row) -> None:
+    """Print a finding with what it rests on and what to do."""
+    document = orjson.loads(row["ocsf"])
+    said = document["auditstream"]
+    print(clean(f"{SEVERITY_NAMES[row['severity_id']]}: {document['finding_info']['title']}"))
+    print(clean(document["message"]))
+    print(f"{row['detector']}, version {row['version']}, {row['status']}, {row['id'].hex()}\n")
+    reasons: dict[str, list[str]] = {}
+    for violation in said.get("violations", ()):
+        for event in violation["evidence"]:
+            reasons.setdefault(event, []).append(violation["name"])
+    why: Column = ("VIOLATION", lambda r: ", ".join(reasons.get(r["id"].hex(), ())), 48)
+    columns = [_EVENT_COLUMNS[0], *([why] if reasons else ()), *_EVENT_COLUMNS[1:]]
+    table(reader.by_id(said["evidence"]), columns)
+    print(f"\n{document.get('remediation', {}).get('desc', '')}\n")
 
 
 def finding_columns(history: bool = False) -> list[Column]:
