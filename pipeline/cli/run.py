@@ -84,14 +84,27 @@ def _run(arguments: argparse.Namespace) -> int:
     ):
         path = arguments.store or Path(folder) / "incident.db"
         print("Playing the bundled incident, captured from a real broker.\n", flush=True)
-        status = _into(path, config, [Input(path=str(incident))], arguments)
+        config = _as_bundled(config, incident)
+        status = _into(path, config, list(config.inputs), arguments)
         if arguments.summary == "text":
             print(_NEXT)
     return status
 
 
+def _as_bundled(config: Config, incident: Path) -> Config:
+    """The configuration with the incident's inputs, and with who is who and where in it."""
+    its = load(incident / "auditstream.toml")
+    inputs = tuple(
+        given.model_copy(update={"path": str(incident / given.path)}) for given in its.inputs
+    )
+    its_own = {"inputs": inputs, "principals": its.principals, "estates": its.estates}
+    return config.model_copy(update=its_own)
+
+
 _NEXT = """
 Next:
+  auditstream run --store i.db                       keeps what was played, and then
+  auditstream timeline --store i.db                  tells it in order, across all logs
   auditstream run --input auto=/var/log/kafka        your own broker's log folder
   auditstream findings                               what was found there
   auditstream changes                                who changed what, from what to what
