@@ -78,6 +78,8 @@ class Line:
         forgery: how the line itself shows it.
         complete: the line ends as its layout demands.
         number: the item's number in its record.
+        source: name of the source that claims it as a JSON object, or empty.
+        document: that object, which is then the source's, or None.
     """
 
     raw: bytes
@@ -93,6 +95,8 @@ class Line:
     forgery: str = ""
     complete: bool = True
     number: int = 0
+    source: str = ""
+    document: Any = None
 
 
 @dataclass(slots=True)
@@ -182,6 +186,8 @@ class Source:
         read: lines to outcomes.
         loggers: Java logger names whose lines are this source's, in any of the known layouts.
         recognise: for lines without a layout: is this one ours? Cheap; must not raise.
+        claims: for lines that are JSON objects, asked before ``recognise``: is this one ours? Then
+            the line has it as its ``document``, and nobody parses it again. Must not raise.
         whole: does this message end as this source's messages end, and hold no second reading? One
             that does not was broken, or is ``forged``.
         forged: asked of one that is not whole: does its text show by itself that a client wrote it,
@@ -205,6 +211,7 @@ class Source:
     read: Read
     loggers: tuple[str, ...] = ()
     recognise: Callable[[str], bool] | None = None
+    claims: Callable[[Mapping[str, Any]], bool] | None = None
     whole: Callable[[str], bool] | None = None
     forged: Callable[[str], bool] | None = None
     dated: Callable[[str], bool] | None = None

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from pipeline.aws.record import text, yes
+from pipeline.aws.record import Stated, text, yes
 from schemas.vocabulary import (
     ACCOUNT_CHANGE,
     API_ACTIVITY,
@@ -84,6 +84,10 @@ _CIPHERS: Final = re.compile(
 _READING: Final = frozenset(("Get", "List", "Describe", "Head", "Lookup", "Search", "Check"))
 
 
+_GUARDS: Final = (ENTITY_MANAGEMENT, ACCOUNT_CHANGE, GROUP_MANAGEMENT)
+"""Classes of what changes a guarded service."""
+
+
 class Kind(NamedTuple):
     """What kind of event a call is.
 
@@ -121,11 +125,26 @@ def activity(verb: str) -> int:
     return _ACTIVITY.get(verb, OTHER_ACTIVITY)
 
 
-def kind_of(service: str, call: str, record: Mapping[str, Any], asked: Mapping[str, Any]) -> Kind:
-    """The kind of a call, by its record. ``asked``: the request's parameters."""
-    category, made = record.get("eventCategory"), record.get("eventType")
-    read_only = yes(record.get("readOnly"))
-    if category == "Insight" or made == "AwsCloudTrailInsight" or "insightDetails" in record:
+def kind_of(
+    service: str, call: str, record: Mapping[str, Any], own: Stated, asked: Mapping[str, Any]
+) -> Kind:
+    """The kind of a call, by its record.
+
+    Args:
+        own: what CloudTrail states in it.
+        asked: the request's parameters.
+    """
+    read_only, unusual = yes(record.get("readOnly")), "insightDetails" in record
+    kind = _kind(service, call, own.category, own.made, read_only, unusual)
+    return _guard(kind.class_uid, call, asked) if kind.class_uid in _GUARDS else kind
+
+
+@lru_cache(maxsize=16384)
+def _kind(
+    service: str, call: str, category: str, made: str, read_only: bool | None, unusual: bool
+) -> Kind:
+    """The kind of a call; of one that changes a guarded service its class alone."""
+    if category == "Insight" or made == "AwsCloudTrailInsight" or unusual:
         return Kind(API_ACTIVITY, OTHER_ACTIVITY)
     if service == "signin" or (service == "sso" and call in _SSO) or made == "AwsConsoleSignIn":
         return Kind(AUTHENTICATION, _SIGN_IN.get(call, OTHER_ACTIVITY), change=True)
@@ -133,7 +152,7 @@ def kind_of(service: str, call: str, record: Mapping[str, Any], asked: Mapping[s
     if not data and made != "AwsServiceEvent":
         found = _guarded(service, call, read_only)
         if found:
-            return _guard(found, call, asked)
+            return Kind(found, OTHER_ACTIVITY)
     number = _activity(call, read_only)
     changes = read_only is False and number != READ and not data
     return Kind(API_ACTIVITY, number, change=changes, data=data)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pipeline.aws.calls import Kind
 from pipeline.aws.identities import Identity
-from pipeline.aws.record import inner, number, said, text, yes
+from pipeline.aws.record import Stated, inner, number, said, text, yes
 from pipeline.aws.resources import Subject, listing
 from pipeline.batch import Fact
 from schemas.vocabulary import (
@@ -37,23 +37,26 @@ _RARE: Final = (
 
 
 def describe(
-    fact: Fact, record: Mapping[str, Any], kind: Kind, who: Identity, subject: Subject
+    fact: Fact,
+    record: Mapping[str, Any],
+    own: Stated,
+    kind: Kind,
+    who: Identity,
+    subject: Subject,
 ) -> None:
     """Fill in what a record states beside its columns. Changes ``fact``."""
     document, class_uid = fact.document, kind.class_uid
-    region = said(record, "awsRegion")
-    recipient = said(record, "recipientAccountId") or who.account
-    shared = said(record, "sharedEventID") if "sharedEventID" in record else ""
-    document["metadata"] = _metadata(said(record, "eventVersion"), shared)
+    region, recipient = own.region, own.recipient or who.account
+    document["metadata"] = _metadata(own.version, own.shared)
     arn = who.actor if who.actor[:4] == "arn:" else subject.uid
     document["cloud"] = _cloud(region, recipient, arn[4 : arn.find(":", 4)] if arn else "")
     document["actor"] = who.ocsf
-    document["api"] = _api(fact, record)
-    if agent := said(record, "userAgent"):
-        document["http_request"] = {"user_agent": agent[:_LONGEST]}
-    endpoint = _endpoint(said(record, "sourceIPAddress"), fact.event.address)
-    if "vpcEndpointId" in record and (vpce := said(record, "vpcEndpointId")):
-        endpoint["uid"] = vpce
+    document["api"] = _api(fact, record["eventSource"], own)
+    if own.agent:
+        document["http_request"] = {"user_agent": own.agent[:_LONGEST]}
+    endpoint = _endpoint(own.address, fact.event.address)
+    if own.vpc_endpoint:
+        endpoint["uid"] = own.vpc_endpoint
     if endpoint:
         document["src_endpoint"] = endpoint
     if class_uid == AUTHENTICATION:
@@ -65,7 +68,7 @@ def describe(
             _members(document, inner(record, "requestParameters"))
     elif resources := listing(subject, region):
         document["resources"] = resources
-    _extend(fact.extension, record, who, recipient)
+    _extend(fact.extension, record, own, who, recipient)
 
 
 _OBJECTS: Final = {ENTITY_MANAGEMENT: "entity", ACCOUNT_CHANGE: "user", GROUP_MANAGEMENT: "group"}
@@ -99,25 +102,20 @@ def _tls(version: str, cipher: str, host: str) -> dict[str, str]:
     return {name: value for name, value in stated.items() if value}
 
 
-def _api(fact: Fact, record: Mapping[str, Any]) -> dict[str, Any]:
-    out: dict[str, Any] = {
-        "operation": fact.event.operation,
-        "service": {"name": record["eventSource"]},
-    }
-    if request := said(record, "requestID"):
-        out["request"] = {"uid": request}
-    if "apiVersion" in record and (version := said(record, "apiVersion")):
-        out["version"] = version
-    if "errorCode" in record or "errorMessage" in record:
-        code, message = said(record, "errorCode"), said(record, "errorMessage")
+def _api(fact: Fact, service: str, own: Stated) -> dict[str, Any]:
+    out: dict[str, Any] = {"operation": fact.event.operation, "service": {"name": service}}
+    if own.request:
+        out["request"] = {"uid": own.request}
+    if own.api_version:
+        out["version"] = own.api_version
+    if own.error or own.error_message:
         response = {}
-        if code:
-            response["error"] = fact.document["status_code"] = code
-        if message:
-            response["error_message"] = message[:_LONGEST]
-            fact.document["status_detail"] = message[:_LONGEST_DETAIL]
-        if response:
-            out["response"] = response
+        if own.error:
+            response["error"] = fact.document["status_code"] = own.error
+        if own.error_message:
+            response["error_message"] = own.error_message[:_LONGEST]
+            fact.document["status_detail"] = own.error_message[:_LONGEST_DETAIL]
+        out["response"] = response
     return out
 
 
@@ -143,8 +141,10 @@ def _members(document: dict[str, Any], asked: Mapping[str, Any]) -> None:
         document["privileges"] = [right]
 
 
-def _extend(out: dict[str, Any], record: Mapping[str, Any], who: Identity, recipient: str) -> None:
-    made, category = said(record, "eventType"), said(record, "eventCategory")
+def _extend(
+    out: dict[str, Any], record: Mapping[str, Any], own: Stated, who: Identity, recipient: str
+) -> None:
+    made, category = own.made, own.category
     if made:
         out["event_type"] = made
     if category:

@@ -46,6 +46,7 @@ class Identity(NamedTuple):
         issuer: ARN of the role behind an assumed-role session, or empty.
         ocsf: OCSF ``actor``.
         further: additions to an event's extension: who stands behind the principal.
+        is_support: AWS's support role acts.
     """
 
     actor: str
@@ -56,6 +57,7 @@ class Identity(NamedTuple):
     issuer: str
     ocsf: Mapping[str, Any]
     further: Mapping[str, Any]
+    is_support: bool = False
 
     @property
     def known(self) -> bool:
@@ -126,7 +128,15 @@ def _identity(stated: dict[str, Any]) -> Identity:
         provider = said(stated, "identityProvider")
     if provider:
         ocsf["idp"] = {"name": provider}
-    return Identity(actor, kind, name, account, invoked_by, issuer, ocsf, _further(stated, issuer))
+    further = _further(stated, issuer)
+    support = _is_support(actor, issuer)
+    return Identity(actor, kind, name, account, invoked_by, issuer, ocsf, further, support)
+
+
+def _is_support(actor: str, issuer: str) -> bool:
+    session_of_it = f":assumed-role/{_SUPPORT_ROLE}/" in actor
+    of_role = _SUPPORT_PATH in actor or issuer.endswith(_SUPPORT_PATH)
+    return session_of_it or of_role or actor == _SUPPORT_SERVICE
 
 
 def _further(stated: dict[str, Any], issuer: str) -> dict[str, Any]:
@@ -189,15 +199,11 @@ def _name_in(arn: str) -> str:
 
 
 def provider_kind(who: Identity, user_agent: str) -> str:
-    """Which kind of AWS's own people or programs acts through its support role; empty: none does.
+    """Which kind of AWS's own people or programs acts through its support role.
 
     The agent that investigates incidents uses the same role; what tells it from a person is its
     session's, its service's or its program's name.
     """
-    session_of_it = f":assumed-role/{_SUPPORT_ROLE}/" in who.actor
-    of_role = _SUPPORT_PATH in who.actor or who.issuer.endswith(_SUPPORT_PATH)
-    if not (session_of_it or of_role or who.actor == _SUPPORT_SERVICE):
-        return ""
     agent = any(_AGENT.search(name) for name in (who.name, who.invoked_by, user_agent))
     other_service = who.invoked_by.endswith(SERVICE_SUFFIXES) and who.invoked_by != _SUPPORT_SERVICE
     if agent or other_service:

@@ -20,11 +20,13 @@ _SERVICES: Final = {
     "firehose": "KinesisFirehose", "glue": "Glue", "guardduty": "GuardDuty", "iam": "IAM",
     "inspector2": "InspectorV2", "kafka": "MSK", "kafka-cluster": "MSK", "kinesis": "Kinesis",
     "kms": "KMS", "lambda": "Lambda", "logs": "Logs", "macie2": "Macie", "monitoring": "CloudWatch",
-    "organizations": "Organizations", "ram": "RAM", "rds": "RDS", "redshift": "Redshift",
+    "organizations": "Organizations", "ram": "RAM", "rds": "RDS", "rds-data": "RDS",
+    "redshift": "Redshift", "redshift-data": "Redshift",
     "rolesanywhere": "RolesAnywhere", "route53": "Route53", "route53resolver": "Route53Resolver",
     "s3": "S3", "s3express": "S3Express", "sagemaker": "SageMaker",
     "secretsmanager": "SecretsManager", "securityhub": "SecurityHub", "ses": "SES", "sns": "SNS",
-    "sqs": "SQS", "ssm": "SSM", "states": "StepFunctions", "sts": "STS", "wafv2": "WAFv2",
+    "sqs": "SQS", "ssm": "SSM", "sso": "SSO", "states": "StepFunctions", "sts": "STS",
+    "wafv2": "WAFv2",
 }  # fmt: skip
 _OF_ARN: Final = {
     ("cloudtrail", "eventdatastore"): "AWS::CloudTrail::EventDataStore",
@@ -53,17 +55,24 @@ _OF_KEY: Final = {
     ("ec2", "instances"): "AWS::EC2::Instance",
     ("ec2", "key"): "AWS::EC2::KeyPair",
     ("ec2", "service"): "AWS::EC2::VPCEndpointService",
+    ("ec2", "publicip"): "AWS::EC2::EIP",
     ("ec2", "vpc"): "AWS::EC2::VPC",
     ("ec2", "vpcendpoint"): "AWS::EC2::VPCEndpoint",
     ("iam", "policy"): "AWS::IAM::ManagedPolicy",
+    ("ecs", "family"): "AWS::ECS::TaskDefinition",
+    ("lambda", "uu"): "AWS::Lambda::EventSourceMapping",
+    ("lightsail", "instance"): "AWS::Lightsail::Instance",
     ("logs", "loggroup"): "AWS::Logs::LogGroup",
     ("rds", "dbinstance"): "AWS::RDS::DBInstance",
     ("rds", "dbcluster"): "AWS::RDS::DBCluster",
     ("rds", "dbsnapshot"): "AWS::RDS::DBSnapshot",
     ("rds", "dbsubnetgroup"): "AWS::RDS::DBSubnetGroup",
+    ("ses", "emailaddress"): "AWS::SES::EmailIdentity",
+    ("ses", "identities"): "AWS::SES::EmailIdentity",
+    ("sts", "accesskey"): "AWS::IAM::AccessKey",
 }
 _EVERYWHERE: Final = {
-    "bucket": "AWS::S3::Bucket", "function": "AWS::Lambda::Function",
+    "account": "AWS::Account", "bucket": "AWS::S3::Bucket", "function": "AWS::Lambda::Function",
     "instance": "AWS::EC2::Instance", "role": "AWS::IAM::Role", "secret":
     "AWS::SecretsManager::Secret", "vpc": "AWS::EC2::VPC", "subnet": "AWS::EC2::Subnet",
     "loggroup": "AWS::Logs::LogGroup",
@@ -79,6 +88,8 @@ _WORDS: Final = {
     "targetgroup": "TargetGroup", "hostedzone": "HostedZone", "trustanchor": "TrustAnchor",
     "userpool": "UserPool", "restapi": "RestApi", "keypair": "KeyPair", "dbinstance": "DBInstance",
     "dbsnapshot": "DBSnapshot", "dbcluster": "DBCluster", "instanceprofile": "InstanceProfile",
+    "configurationrecorder": "ConfigurationRecorder", "deliverystream": "DeliveryStream",
+    "stackset": "StackSet",
 }  # fmt: skip
 _OF_ID: Final = {
     "i": "Instance", "vpc": "VPC", "subnet": "Subnet", "sg": "SecurityGroup", "ami": "Image",
@@ -91,7 +102,8 @@ _OF_ID: Final = {
 }  # fmt: skip
 """EC2's ids say what they are of."""
 _ID: Final = re.compile(r"([a-z]{1,8}(?:-svc|-attach)?)-[0-9a-f]{8,17}")
-_ENDS: Final = ("identifier", "names", "name", "ids", "arns", "arn", "url", "id")
+ENDS: Final = ("identifier", "namelist", "names", "name", "ids", "arns", "arn", "url", "id")
+"""What parameters that name something end with, the longer first."""
 
 
 def service_of(name: str) -> str:
@@ -114,7 +126,7 @@ def kind_of_arn(arn: str) -> str:
     kind = local[: min(ends)] if ends else local
     if found := _OF_ARN.get((service, kind)):
         return found
-    word = "".join(part.capitalize() for part in kind.split("-"))
+    word = _WORDS.get(kind) or "".join(part[:1].upper() + part[1:] for part in kind.split("-"))
     return f"AWS::{service_of(service)}::{word[:64]}"
 
 
@@ -125,17 +137,21 @@ def kind_of_id(name: str) -> str:
     return f"AWS::EC2::{kind}" if kind else ""
 
 
+def stem_of(key: str) -> str:
+    """What a parameter in lower case names: ``table`` of ``tablename``."""
+    for end in ENDS:
+        if key.endswith(end):
+            return key.removesuffix(end)
+    return key
+
+
 @lru_cache(maxsize=16384)
 def kind_of_key(service: str, key: str, noun: str) -> str:
     """The kind of what stands under a parameter, by the parameter's name in lower case.
 
     ``noun``: what the call is about; its spelling is taken where it is the same word.
     """
-    stem = key
-    for end in _ENDS:
-        if key.endswith(end):
-            stem = key.removesuffix(end)
-            break
+    stem = stem_of(key)
     if found := _OF_KEY.get((service, stem)):
         return found
     if found := _EVERYWHERE.get(stem):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 import orjson
@@ -53,9 +53,16 @@ def is_record(text: str) -> bool:
         found = _loads(text)
     except Unreadable:
         return False
-    if not isinstance(found, dict) or "eventName" not in found:
-        return False
-    return "eventSource" in found and not str(found["eventSource"]).startswith("aws:")
+    return isinstance(found, dict) and claims(found)
+
+
+def claims(document: Mapping[str, Any]) -> bool:
+    """Whether a JSON object is one CloudTrail record."""
+    if "eventName" not in document or "eventSource" not in document:
+        about = document.get("insightDetails")
+        return about.__class__ is dict and "eventName" in about and "eventSource" in about
+    source = document["eventSource"]
+    return source.__class__ is not str or source[:4] != "aws:"
 
 
 def parse(value: bytes | str) -> dict[str, Any]:
@@ -67,8 +74,22 @@ def parse(value: bytes | str) -> dict[str, Any]:
     found = _loads(value)
     if not isinstance(found, dict):
         raise Unreadable(Reason.UNKNOWN_LAYOUT, "a JSON object was expected")
-    named = found.get("eventSource"), found.get("eventName")
-    if not all(isinstance(name, str) and name for name in named):
+    return checked(found)
+
+
+def checked(found: dict[str, Any]) -> dict[str, Any]:
+    """A JSON object that is a record.
+
+    Raises:
+        Unreadable: it names neither service nor call.
+    """
+    source, call = found.get("eventSource"), found.get("eventName")
+    if source.__class__ is not str or call.__class__ is not str or not source or not call:
+        about = found.get("insightDetails")
+        if isinstance(about, dict) and "eventName" not in found:
+            # An insight names both within its details alone.
+            named = {key: about.get(key) for key in ("eventSource", "eventName")}
+            return checked({**found, **named})
         detail = "no CloudTrail record: eventSource and eventName were expected, as texts"
         if "digestStartTime" in found:
             detail = "a CloudTrail digest, which holds no events"
@@ -93,6 +114,46 @@ def _loads(value: bytes | str) -> Any:
     except (ValueError, RecursionError):
         detail = "its JSON does not end, is none, or is nested too deep"
         raise Unreadable(Reason.UNKNOWN_LAYOUT, detail) from None
+
+
+class Stated(NamedTuple):
+    """What CloudTrail itself states in a record, as texts; empty where it does not.
+
+    In the order of :data:`_STATED`, which has CloudTrail's names.
+    """
+
+    version: str
+    time: str
+    region: str
+    address: str
+    agent: str
+    request: str
+    uid: str
+    made: str
+    category: str
+    recipient: str
+    shared: str
+    vpc_endpoint: str
+    api_version: str
+    error: str
+    error_message: str
+
+
+_STATED: Final = (
+    "eventVersion", "eventTime", "awsRegion", "sourceIPAddress", "userAgent", "requestID",
+    "eventID", "eventType", "eventCategory", "recipientAccountId", "sharedEventID",
+    "vpcEndpointId", "apiVersion", "errorCode", "errorMessage",
+)  # fmt: skip
+_TEXT: Final = frozenset((str,))
+
+
+def stated(record: Mapping[str, Any]) -> Stated:
+    """What CloudTrail itself states in a record. Each field looked up once: it runs for all."""
+    get = record.get
+    values = [get(key, "") for key in _STATED]
+    if not _TEXT.issuperset(map(type, values)):
+        values = [said(record, key) for key in _STATED]
+    return Stated._make(values)
 
 
 def said(node: Mapping[str, Any], key: str) -> str:

@@ -15,7 +15,8 @@ from typing import Any, Final, NamedTuple
 
 from pipeline.aws.calls import verb_of
 from pipeline.aws.kinds import kind_of_arn, kind_of_id, kind_of_key
-from pipeline.aws.record import decoded, inner, last_part, names, said, text, texts
+from pipeline.aws.parameters import likeliest
+from pipeline.aws.record import decoded, last_part, said, text, texts
 
 
 class Subject(NamedTuple):
@@ -42,7 +43,8 @@ _KNOWN: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("virtualMFADeviceName", "AWS::IAM::VirtualMFADevice"),
         ("accessKeyId", "AWS::IAM::AccessKey"), ("accountAlias", "AWS::IAM::AccountAlias"),
     ),
-    "sts": (("roleArn", "AWS::IAM::Role"), ("name", "AWS::STS::FederatedUser")),
+    "sts": (("roleArn", "AWS::IAM::Role"), ("name", "AWS::STS::FederatedUser"),
+            ("targetPrincipal", "AWS::Account")),
     "kms": (("aliasName", "AWS::KMS::Alias"), ("keyId", "AWS::KMS::Key")),
     "secretsmanager": (
         ("secretId", "AWS::SecretsManager::Secret"), ("name", "AWS::SecretsManager::Secret"),
@@ -59,8 +61,16 @@ _KNOWN: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("resourceArn", "AWS::MSK::Cluster"),
     ),
     "kafka-cluster": (("resourceARN", "AWS::MSK::Cluster"), ("clusterArn", "AWS::MSK::Cluster")),
+    "ec2": (("serviceId", "AWS::EC2::VPCEndpointService"),),
     "dynamodb": (("tableName", "AWS::DynamoDB::Table"), ("backupArn", "AWS::DynamoDB::Backup")),
+    "ecs": (
+        ("task", "AWS::ECS::Task"), ("service", "AWS::ECS::Service"),
+        ("containerInstance", "AWS::ECS::ContainerInstance"),
+    ),
+    "eks": (("nodegroupName", "AWS::EKS::Nodegroup"), ("name", "AWS::EKS::Cluster")),
+    "lambda": (("functionName", "AWS::Lambda::Function"),),
     "ssm": (("documentName", "AWS::SSM::Document"),),
+    "sso": (("permissionSetArn", "AWS::SSO::PermissionSet"),),
 }  # fmt: skip
 """Parameters that name the thing, by service, the one acted upon first."""
 _BY_NAME: Final[Mapping[tuple[str, str], str]] = {
@@ -76,19 +86,6 @@ _BY_NAME: Final[Mapping[tuple[str, str], str]] = {
     ("kafka", "Replicator"): "AWS::MSK::Replicator",
 }
 """What a bare ``name`` is the name of, by what the call is about."""
-_EVERYWHERE: Final = (
-    "bucketname", "functionname", "tablename", "queueurl", "topicarn", "streamname", "clustername",
-    "clusterarn", "clusteridentifier", "loggroupname", "secretid", "keyid", "username", "rolename",
-    "groupname", "repositoryname", "stackname", "instanceid", "instanceids", "volumeid",
-    "snapshotid", "imageid", "networkinterfaceid", "subnetid", "groupid", "routetableid", "vpcids",
-    "serviceid", "internetgatewayid", "natgatewayid", "vpcendpointid", "vpcid",
-    "dbinstanceidentifier", "dbclusteridentifier", "dbsnapshotidentifier", "loadbalancerarn",
-    "loadbalancername",
-    "distributionid", "hostedzoneid", "domainname", "detectorid", "restapiid", "apiid",
-    "userpoolid", "identitypoolid", "configurationrecordername", "rulename", "projectname",
-    "pipelinename", "resourcearn", "resourceid", "resourceidlist", "resourcename", "keyname",
-    "attachmentid", "associationid", "arn", "name", "id",
-)  # fmt: skip
 _REFUSED: Final = re.compile(r"on resource: (?:\w+ )?(arn:[^\s\"']{1,2048})")
 _SECRET_SUFFIX: Final = re.compile(r"-[A-Za-z0-9]{6}\Z")
 
@@ -147,6 +144,8 @@ def short(arn: str) -> str:
         return local.removeprefix("parameter")
     if service == "iam":
         return local.rpartition("/")[2]
+    if service == "cloudformation":
+        return local.split("/")[1] if "/" in local else local
     if service == "logs":
         return local.removeprefix("log-group:").partition(":")[0]
     kind, mark, name = local.partition("/") if "/" in local else local.partition(":")
@@ -283,6 +282,9 @@ def _secret(
     return Subject("AWS::SecretsManager::Secret", said) if said else None
 
 
+_OF_SSM: Final = re.compile(r"Parameter|Document|Association")
+
+
 def _parameter(asked: Mapping[str, Any], _answer: Any, call: str, listed: Any) -> Subject | None:
     """Parameters and documents of SSM are called ``name``; commands go to instances."""
     if listed:
@@ -293,10 +295,16 @@ def _parameter(asked: Mapping[str, Any], _answer: Any, call: str, listed: Any) -
     name = text(asked, "name")
     if not name and isinstance(asked.get("names"), list):
         name = next((n for n in asked["names"] if isinstance(n, str)), "")
-    if not name:
+    if not name or not _OF_SSM.search(call):
         return None
-    kind = "AWS::SSM::Document" if "Document" in call else "AWS::SSM::Parameter"
+    kind = "AWS::SSM::Parameter" if "Parameter" in call else "AWS::SSM::Document"
     return of_arn(name, kind) if name[:4] == "arn:" else Subject(kind, name)
+
+
+def _role(asked: Mapping[str, Any], _answer: Any, _call: str, _listed: Any) -> Subject | None:
+    """A session is of its role, whichever provider stands beside it among the resources."""
+    arn = text(asked, "roleArn")
+    return of_arn(arn) if arn[:4] == "arn:" else None
 
 
 _SERVICES: Final[Mapping[str, Callable[[Any, Any, str, Any], Subject | None]]] = {
@@ -306,31 +314,18 @@ _SERVICES: Final[Mapping[str, Callable[[Any, Any, str, Any], Subject | None]]] =
     "kms": _key,
     "secretsmanager": _secret,
     "ssm": _parameter,
+    "sts": _role,
 }
 
 
 def _by_parameters(
     service: str, call: str, asked: Mapping[str, Any], answer: Mapping[str, Any], record: Any
 ) -> Subject | None:
-    """By what the call's name says it is about, then by names that are used everywhere."""
-    verb, noun = verb_of(call)
-    sides: list[Mapping[str, Any]] = [asked, answer]
-    if verb in ("Create", "Run", "Allocate"):
-        sides = [answer, asked]
-    for name in ("serviceEventDetails", "additionalEventData"):
-        if name in record:
-            sides.append(inner(record, name))
-    named = [names(side) for side in sides if side]
-    if named:
-        keys = _keys(noun)
-        for side in named:
-            for key in keys:
-                if key in side:
-                    return _of(service, key, side[key], noun)
-        for side in named:
-            for key in _EVERYWHERE:
-                if key in side:
-                    return _of(service, key, side[key], side.get("resourcetype", noun))
+    """By a parameter of the call's, else by what a refusal names."""
+    if likely := likeliest(call, asked, answer, record):
+        found = _of(service, *likely)
+        made = _arn_in(answer, found.name) if answer and not found.uid else ""
+        return found._replace(uid=made) if kind_of_arn(made) == found.kind else found
     message = record.get("errorMessage")
     if isinstance(message, str) and (refused := _REFUSED.search(message[:8192])):
         return of_arn(refused[1])
@@ -344,21 +339,6 @@ def _of(service: str, key: str, value: str, noun: str) -> Subject:
     if value[:8] == "https://":
         value = value.rstrip("/").rpartition("/")[2]
     return Subject(kind_of_id(value) or kind_of_key(service, key, noun), value)
-
-
-@lru_cache(maxsize=4096)
-def _keys(noun: str) -> tuple[str, ...]:
-    """Keys under which the thing that a call is about may be named."""
-    stem = noun.lower()
-    stems = [stem]
-    for plural, single in (("ies", "y"), ("sses", "s"), ("xes", "x"), ("s", "")):
-        if stem.endswith(plural) and len(stem) > len(plural) + 1:
-            stems.append(stem.removesuffix(plural) + single)
-            break
-    # EC2 drops the word for the kind of group or address.
-    stems += {"securitygroup": ["group"], "addres": ["allocation"]}.get(stems[-1], [])
-    ends = ("id", "name", "arn", "identifier", "ids", "names", "url", "namelist")
-    return tuple(one + end for one in reversed(stems) if one for end in ends)
 
 
 def listing(found: Subject, region: str) -> list[dict[str, Any]]:

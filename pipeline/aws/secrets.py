@@ -36,7 +36,8 @@ _HARMLESS: Final = re.compile(
 _HIDDEN: Final = ("hidden_due_to_security_reasons", "sensitivedataremoved", "redacted")
 _PLAIN: Final = dict.fromkeys(map(ord, "-_. :"))
 _MARKS: Final = ("ignature=", "oken=", "assword=", "ecret=")
-_ADDRESS: Final = re.compile(r""":\\?/\\?/[^\s/@:"\\]{0,256}:[^\s/@"]{1,256}@""")
+_LONGEST_LOGIN: Final = 520
+"""Characters of name and password before the ``@`` of an address, as :data:`_LOOK` has them."""
 _LOOK: Final = re.compile(
     r"""
     (?: (?<=ignature=) | (?<=oken=) | (?<=assword=) | (?<=ecret=) ) [^&\s"'\\]+
@@ -87,11 +88,7 @@ def clean(record: dict[str, Any], text: str) -> tuple[tuple[str, ...], bytes | N
     Raises:
         Unreadable: there are secrets, and it is nested too deep to be written again.
     """
-    looks = "PRIVATE KEY" in text or "Bearer " in text
-    if not looks and "=" in text:
-        looks = any(mark in text for mark in _MARKS)
-    if not looks and "@" in text:
-        looks = _ADDRESS.search(text) is not None
+    looks = "PRIVATE KEY" in text or "Bearer " in text or _is_marked(text)
     # JSON within a text has its quotation marks escaped.
     found = _Found(looks, "\\" in text)
     found.search(record)
@@ -106,6 +103,21 @@ def clean(record: dict[str, Any], text: str) -> tuple[tuple[str, ...], bytes | N
         return _named(record, found.places), orjson.dumps(record)
     except orjson.JSONEncodeError:
         raise Unreadable(Reason.UNKNOWN_LAYOUT, "secrets, nested too deep") from None
+
+
+def _is_marked(text: str) -> bool:
+    """Whether a secret may be given in an address, by name or before its ``@``."""
+    place = text.find("=")
+    while place >= 0:
+        if text.endswith(_MARKS, 0, place + 1):
+            return True
+        place = text.find("=", place + 1)
+    place = text.find("@")
+    while place >= 0:
+        if text.find("://", max(0, place - _LONGEST_LOGIN), place) >= 0:
+            return True
+        place = text.find("@", place + 1)
+    return False
 
 
 def _named(record: dict[str, Any], places: list[tuple[Any, Any, Any]]) -> tuple[str, ...]:

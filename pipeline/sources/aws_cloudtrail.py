@@ -20,9 +20,20 @@ from typing import Any
 
 from pipeline.aws.calls import Kind, kind_of
 from pipeline.aws.deeds import activity_of, deed, did, sides, tell
+from pipeline.aws.denials import deny
 from pipeline.aws.documents import describe
 from pipeline.aws.identities import Identity, identity, provider_kind
-from pipeline.aws.record import account_of, is_record, parameters, parse, said
+from pipeline.aws.record import (
+    Stated,
+    account_of,
+    checked,
+    claims,
+    inner,
+    is_record,
+    parameters,
+    parse,
+    stated,
+)
 from pipeline.aws.resources import Subject, subject
 from pipeline.aws.secrets import clean
 from pipeline.aws.told import Call
@@ -41,6 +52,10 @@ from schemas.vocabulary import (
     Outcome,
 )
 
+_SUCCESS, _FAILURE, _UNKNOWN = (
+    o.value for o in (Outcome.SUCCESS, Outcome.FAILURE, Outcome.UNKNOWN)
+)
+_CONTROL = AccessPath.CONTROL.value
 _CHANGES = (ENTITY_MANAGEMENT, ACCOUNT_CHANGE, GROUP_MANAGEMENT)
 _OWN_USER = frozenset(
     ("GetUser", "ListAccessKeys", "ListMFADevices", "GetLoginProfile", "ListSSHPublicKeys",
@@ -50,39 +65,38 @@ _OWN_USER = frozenset(
 
 
 def _read(line: Line, reading: Reading) -> Fact:
-    record = parse(line.message)
+    record = parse(line.message) if line.document is None else checked(line.document)
     secrets, cleaned = clean(record, line.message)
     if cleaned is not None:
         line.raw = cleaned
-    source, call = said(record, "eventSource"), said(record, "eventName")
-    service = source.partition(".")[0]
+    own, call = stated(record), str(record["eventName"])
+    service = record["eventSource"].partition(".")[0]
     asked = parameters(record.get("requestParameters"))
     answer = parameters(record.get("responseElements"))
     who = identity(record.get("userIdentity"))
-    kind = kind_of(service, call, record, asked)
-    about = _about(service, call, asked, answer, record, kind, who)
-    stamp = said(record, "eventTime")
-    at, spots = _time(stamp, reading)
-    event = Event(at, kind.class_uid, kind.activity_id, _outcome(record, call, answer), SOURCE.name)
+    kind = kind_of(service, call, record, own, asked)
+    about = _about(service, call, asked, answer, record, own, kind, who)
+    at, spots = _time(own.time, reading)
+    outcome = _outcome(record, call, own, answer)
+    event = Event(at, kind.class_uid, kind.activity_id, outcome, SOURCE.name)
     event.operation, event.actor = call, who.actor
     event.blind_spots = spots if who.actor else (*spots, BlindSpot.NO_PRINCIPAL.value)
-    event.address = reading.address(said(record, "sourceIPAddress"))
+    event.address = reading.address(own.address)
     event.resource_type, event.resource = about.kind, about.name
     event.suspect, event.forgery = line.suspect, line.forgery
     if kind.change:
-        event.access_path = AccessPath.CONTROL.value
-    uid = said(record, "eventID")
-    fact = Fact(event, stamp, uid, (uid,) if uid else (), secrets=secrets)
-    describe(fact, record, kind, who, about)
-    helper = provider_kind(who, said(record, "userAgent"))
-    if helper:
+        event.access_path = _CONTROL
+    fact = Fact(event, own.time, own.uid, (own.uid,) if own.uid else (), secrets=secrets)
+    describe(fact, record, own, kind, who, about)
+    deny(fact, service, own.error)
+    if who.is_support:
         fact.extension["provider"] = "AWS"
-        event.actor_kind = helper
+        event.actor_kind = provider_kind(who, own.agent)
     if kind.class_uid in _CHANGES:
-        account = about.owner or account_of(about.uid) or said(record, "recipientAccountId")
-        _change(fact, service, Call(call, asked, answer, account or who.account, about, who))
+        account = about.owner or account_of(about.uid) or own.recipient or who.account
+        _change(fact, service, Call(call, asked, answer, account, about, who), own.error)
     else:
-        event.message = sentence(event, service, who, fact.document.get("status_code", ""))
+        event.message = sentence(event, service, who, own.error)
     return fact
 
 
@@ -92,6 +106,7 @@ def _about(
     asked: Mapping[str, Any],
     answer: Mapping[str, Any],
     record: Mapping[str, Any],
+    own: Stated,
     kind: Kind,
     who: Identity,
 ) -> Subject:
@@ -99,14 +114,13 @@ def _about(
     if kind.class_uid == AUTHENTICATION:
         return Subject()
     about = subject(service, call, asked, answer, record)
-    own = kind.class_uid == ACCOUNT_CHANGE or (service == "iam" and call in _OWN_USER)
-    own = own or call == "GetSessionToken"
-    if own and about.kind != "AWS::IAM::User":
+    himself = kind.class_uid == ACCOUNT_CHANGE or (service == "iam" and call in _OWN_USER)
+    if (himself or call == "GetSessionToken") and about.kind != "AWS::IAM::User":
         # Without a user's name IAM takes the caller for the one that is meant.
         own_arn = who.actor if who.kind == "IAMUser" and who.actor[:4] == "arn:" else ""
         return Subject("AWS::IAM::User", who.name, own_arn, owner=who.account)
     if kind.class_uid == ENTITY_MANAGEMENT and not about.name:
-        account = said(record, "recipientAccountId") or who.account
+        account = own.recipient or who.account
         return Subject("AWS::Account", account, others=about.others)
     return about
 
@@ -129,20 +143,20 @@ def _second(stamp: str) -> int:
         raise Unreadable(Reason.BAD_TIME, f"no such time: {error}") from None
 
 
-def _outcome(record: Mapping[str, Any], call: str, answer: Mapping[str, Any]) -> str:
-    if record.get("errorCode") or record.get("errorMessage"):
-        return Outcome.FAILURE.value
+def _outcome(record: Mapping[str, Any], call: str, own: Stated, answer: Mapping[str, Any]) -> str:
+    if own.error or own.error_message or record.get("errorCode") or record.get("errorMessage"):
+        return _FAILURE
     if answer and answer.get(call) == "Failure":
-        return Outcome.FAILURE.value
-    details = record.get("serviceEventDetails")
-    if details.__class__ is dict and details.get(call) == "Failure":
-        return Outcome.FAILURE.value
-    if "insightDetails" in record:
-        return Outcome.UNKNOWN.value
-    return Outcome.SUCCESS.value
+        return _FAILURE
+    if (
+        "serviceEventDetails" in record
+        and inner(record, "serviceEventDetails").get(call) == "Failure"
+    ):
+        return _FAILURE
+    return _UNKNOWN if "insightDetails" in record else _SUCCESS
 
 
-def _change(fact: Fact, service: str, call: Call) -> None:
+def _change(fact: Fact, service: str, call: Call, error: str) -> None:
     event = fact.event
     told = tell(service, call)
     fact.extension["deed"] = deed(told)
@@ -152,8 +166,8 @@ def _change(fact: Fact, service: str, call: Call) -> None:
     if not (told.kind == "session" and call.who.is_service):
         event.leg = Leg.RECORD.value
     who = event.actor or "Somebody"
-    if event.outcome == Outcome.FAILURE:
-        event.message = refused(event, service, who, fact.document.get("status_code", ""))
+    if event.outcome == _FAILURE:
+        event.message = refused(event, service, who, error)
     else:
         fact.extension |= sides(told)
         event.message = f"{who} {did(told)}"
@@ -166,6 +180,7 @@ SOURCE = Source(
     product={"name": "CloudTrail", "vendor_name": "AWS"},
     read=each(_read),
     recognise=is_record,
+    claims=claims,
     dated=lambda text: '"eventTime"' in text,
     bears_secrets=True,
     secrets_from='"requestParameters"',

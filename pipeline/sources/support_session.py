@@ -10,6 +10,7 @@ that names every field to mend and none of their texts.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -62,6 +63,10 @@ def _recognise(text: str) -> bool:
         document = orjson.loads(text.lstrip("\ufeff"))
     except orjson.JSONDecodeError:
         return found == _OURS
+    return _claims(document)
+
+
+def _claims(document: Mapping[str, Any]) -> bool:
     named = _OURS & document.keys()
     return len(named) == 3 or (len(named) == 2 and document.get("kind", KINDS[0]) in KINDS)
 
@@ -171,6 +176,7 @@ SOURCE = Source(
     product={"name": "Support session records", "vendor_name": "auditstream"},
     read=each(_read),
     recognise=_recognise,
+    claims=_claims,
     dated=lambda text: '"time"' in text,
     bears_secrets=True,
     shapes=(*KINDS, "unmapped", "free_text", "unreadable"),

@@ -20,13 +20,12 @@ whether a further line continues the last one, bytes still suspect.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from pipeline import layouts
-from pipeline.batch import Filtered, Line, Origin, Record, Rejected, Source, State
+from pipeline.batch import Filtered, Line, Origin, Record, Rejected, State
 from pipeline.errors import Reason
+from pipeline.stages.router import Ending, Router
 from pipeline.stages.unwrap import Unwrapped
 from schemas.vocabulary import Forgery
 
@@ -34,97 +33,10 @@ SUSPECT_BYTES = 32 * 1024
 """Kafka limits a client's string to 32,767 bytes: what one injects ends within this."""
 MOST_FILES = 512
 """Files of one carrier whose state is kept; the one longest unseen is given up first."""
-MOST_LOGGERS = 1024
-"""Loggers whose route is kept: a client's text can look like one."""
 MOST_GATHERED = 64 * 1024
 """Bytes of a message over several lines; Kafka's own configuration takes 15 KiB."""
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
-UNREAD_LOGGERS = (
-    "io.confluent.rest-utils.requests",
-    "org.apache.kafka.connect.runtime.rest.RestServer",
-)
-"""Loggers that state audit facts which this release has no source for: named, never silent."""
-
-Ending = Literal["whole", "broken", "forged"]
-"""A message that is all there; one that a line break cut; one that shows by itself that a client
-wrote it or into it, which is read as it stands."""
-
 Framed = list[tuple[Line, str | Filtered | Rejected]]
-
-
-@dataclass(slots=True)
-class Router:
-    """Which source reads which line, made once from the active sources."""
-
-    sources: Mapping[str, Source]
-    only: str = "auto"
-    _routes: dict[str, tuple[str | Filtered, Source | None]] = field(default_factory=dict)
-
-    def by_logger(self, logger: str) -> str | Filtered:
-        """The name of the logger's source, or the rule that filters it."""
-        return (self._routes.get(logger) or self._find(logger))[0]
-
-    def _find(self, logger: str) -> tuple[str | Filtered, Source | None]:
-        rule = "unread" if self.only == "auto" and logger.startswith(UNREAD_LOGGERS) else "logger"
-        found: tuple[str | Filtered, Source | None] = Filtered(f"{rule}:{logger}"), None
-        for source in self.sources.values():
-            if logger in source.loggers and self.only in ("auto", source.name):
-                found = source.name, source
-                break
-        if len(self._routes) < MOST_LOGGERS:
-            self._routes[logger] = found
-        return found
-
-    def by_text(self, text: str) -> str:
-        """The name of the source that recognises a line without a layout, or empty."""
-        for source in self.sources.values():
-            if self.only == source.name and source.recognise is None:
-                return source.name
-            if self.only in ("auto", source.name) and source.recognise and source.recognise(text):
-                return source.name
-        return ""
-
-    def by_head(self, head: layouts.Head) -> tuple[str | Filtered, Ending]:
-        """Where an ended line goes, and how its message ends.
-
-        One in a source's words under a foreign logger was broken, and ended by a client; not where
-        the logger stands before the message.
-        """
-        layout, _, _, logger, message, _ = head
-        route, source = self._routes.get(logger) or self._find(logger)
-        if source is not None and source.recognise is not None and source.recognise(message):
-            return route, _ending(source, message)
-        owner = "" if layout == "trailing" else self.by_text(message)
-        loggers = self.sources[owner].loggers if owner and owner != route else ()
-        if not loggers:
-            return route, _ending(source, message)
-        # `%c{1}` writes the last part of a logger's name alone.
-        ours = any(name.endswith("." + logger) for name in loggers)
-        return owner, self.ending(owner, message) if ours else "broken"
-
-    def several_lines(self, message: str) -> str:
-        """The name of the source that reads the lines which go on from this one, or empty."""
-        for source in self.sources.values():
-            asked = source.several_lines if self.only in ("auto", source.name) else None
-            if asked is not None and asked(message):
-                return source.name
-        return ""
-
-    def ending(self, source: str, message: str) -> Ending:
-        """How a message ends, by its source's lights."""
-        return _ending(self.sources[source], message)
-
-    def one_line(self, route: str | Filtered, message: str) -> bool:
-        """Whether a message of this route never has a second line."""
-        if isinstance(route, Filtered):
-            return route.rule.endswith(":kafka.request.logger")
-        return bool(route) and self.sources[route].one_line(message)
-
-
-def _ending(source: Source | None, message: str) -> Ending:
-    if source is None or source.whole is None or source.whole(message):
-        return "whole"
-    return "forged" if source.forged is not None and source.forged(message) else "broken"
 
 
 def frame(lines: Unwrapped, state: State, router: Router, final: bool) -> Framed:
@@ -200,6 +112,9 @@ class _File:
         }
 
     def take(self, line: Line) -> None:
+        if line.source and self.open is None and not self.dated:
+            self._claimed(line)
+            return
         head = layouts.split(line.text)
         if head is None:
             ending = self._undated(line)
@@ -211,6 +126,14 @@ class _File:
             self._spend(len(line.raw), line.raw)
         if ending == "forged":
             self.suspect = SUSPECT_BYTES
+
+    def _claimed(self, line: Line) -> None:
+        """A JSON object of a source's: nobody can break one, or write into its structure."""
+        line.message, line.suspect = line.text, self.suspect > 0
+        self.continues = False
+        self.out.append((line, line.source))
+        if line.suspect:
+            self._spend(len(line.raw), line.raw)
 
     def _spend(self, length: int, raw: bytes) -> None:
         """Bytes of the log to bytes a client sent: what was not UTF-8 is written as U+FFFD."""

@@ -56,9 +56,10 @@ def event_id(fact: Fact, line: Line, stream: Stream, record: bytes, item: int = 
         # A line of many items is long: each further one takes its digest.
         further, record = _FOUR + item.to_bytes(4, "big"), _digest_of(record)
     if fact.natural_key:
-        key = [event.source.encode(), *(part.encode() for part in fact.natural_key)]
-        parts = framed([b"natural", event.cluster.encode(), *key, _NO_NUMBER]) + further
-        return timed(event.time, blake2b(parts, digest_size=10, person=_PERSON).digest())
+        hashed = _natural(event.cluster, event.source).copy()
+        key = framed([part.encode() for part in fact.natural_key])
+        hashed.update(key + _FOUR + _NO_NUMBER + further)
+        return timed(event.time, hashed.digest())
     origin, offset = position(line, stream)
     hashed = _EMPTY.copy()
     hashed.update(
@@ -72,6 +73,14 @@ def event_id(fact: Fact, line: Line, stream: Stream, record: bytes, item: int = 
 @lru_cache(maxsize=2)
 def _digest_of(record: bytes) -> bytes:
     return blake2b(record, digest_size=32, person=_PERSON).digest()
+
+
+@lru_cache(maxsize=1024)
+def _natural(cluster: str, source: str) -> blake2b:
+    """The beginning of every natural key of a source in a cluster. To be copied."""
+    hashed = _EMPTY.copy()
+    hashed.update(framed([b"natural", cluster.encode(), source.encode()]))
+    return hashed
 
 
 @lru_cache(maxsize=1024)

@@ -35,10 +35,9 @@ from schemas.vocabulary import (
 _SERVICE: Final = {"name": "kafka"}
 _SEVERITY: Final = Severity.INFORMATIONAL
 _NAMES_AN_ENDPOINT: Final = ("ip", "name", "hostname", "uid")
+_OF_A_USER: Final = (AUTHENTICATION, AUTHORIZE_SESSION)
 _SUBJECTS: Final = {ENTITY_MANAGEMENT: "entity", ACCOUNT_CHANGE: "user", GROUP_MANAGEMENT: "group"}
 """Where classes without ``resources`` state what they are about (``instead`` in the schema)."""
-_MERGED: Final = ("metadata", "actor")
-"""Objects that a source adds to, beside the subject: it replaces all others."""
 
 
 def document(fact: Fact, product: Mapping[str, str], logged: int | None) -> dict[str, Any]:
@@ -51,7 +50,6 @@ def document(fact: Fact, product: Mapping[str, str], logged: int | None) -> dict
     event, extra = fact.event, fact.document
     class_uid, activity_id, operation = event.class_uid, event.activity_id, event.operation
     status_id, status = OUTCOME_STATUS[event.outcome]
-    who = user(event.actor)
     out: dict[str, Any] = {
         "metadata": _metadata(fact, product, logged),
         "time": event.time,
@@ -64,21 +62,19 @@ def document(fact: Fact, product: Mapping[str, str], logged: int | None) -> dict
         "status_id": status_id,
         "status": status,
         "message": event.message,
-        "actor": {"user": who},
     }
     if activity_id == OTHER_ACTIVITY:
         out["activity_name"] = operation
-    if class_uid in (AUTHENTICATION, AUTHORIZE_SESSION):
-        out["user"] = who
-    if operation or class_uid == API_ACTIVITY:
+    if "api" not in extra and (operation or class_uid == API_ACTIVITY):
         out["api"] = {"operation": operation, "service": _SERVICE}
-    subject = _SUBJECTS.get(class_uid, "")
-    if subject:
+    subject = _SUBJECTS.get(class_uid)
+    if subject is not None:
         out[subject] = {"name": event.resource, "type": event.resource_type}
-    elif event.resource or event.resource_type:
+    elif "resources" not in extra and (event.resource or event.resource_type):
         out["resources"] = [{"name": event.resource, "type": event.resource_type}]
-    if event.address:
+    if event.address and "src_endpoint" not in extra:
         out["src_endpoint"] = {"ip": event.address}
+    _say_who(out, event, extra)
     if extra:
         _add(out, extra, subject)
     if class_uid == AUTHORIZE_SESSION and "group" not in out:
@@ -90,15 +86,26 @@ def document(fact: Fact, product: Mapping[str, str], logged: int | None) -> dict
     return out
 
 
-def _add(out: dict[str, Any], extra: Mapping[str, Any], subject: str) -> None:
-    """What a source states beside the columns."""
-    merged = {
-        name: {**out[name], **extra[name]}
-        for name in (*_MERGED, subject)
-        if name in extra and name in out
-    }
+def _say_who(out: dict[str, Any], event: Event, extra: Mapping[str, Any]) -> None:
+    """State the actor, and the user where that is the same, but for what a source says itself."""
+    acting = extra.get("actor", {})
+    if "user" not in acting:
+        acting = {"user": user(event.actor), **acting}
+    out["actor"] = acting
+    if event.class_uid in _OF_A_USER and "user" not in extra:
+        out["user"] = user(event.actor)
+
+
+def _add(out: dict[str, Any], extra: Mapping[str, Any], subject: str | None) -> None:
+    """What a source states beside the columns. Of some objects it states a part."""
+    metadata, acting = out["metadata"], out["actor"]
+    about = out.get(subject, {}) if subject is not None else {}
     out |= extra
-    out |= merged
+    out["actor"] = acting
+    if "metadata" in extra:
+        out["metadata"] = metadata | extra["metadata"]
+    if subject is not None and subject in extra:
+        out[subject] = about | extra[subject]
 
 
 def _name_endpoint(out: dict[str, Any]) -> None:

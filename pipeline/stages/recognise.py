@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pipeline import layouts
 from pipeline.batch import Line, Reading, Record, Source
 from pipeline.errors import Unreadable
-from pipeline.stages.frame import Router
+from pipeline.stages.router import Router
 from pipeline.stages.unwrap import unwrap
 
 
@@ -46,12 +46,12 @@ def recogniser(
                 return Look(True, True, reading.time(head.stamp)[0])
             except Unreadable:
                 return Look(True, False, None)
-        name = router.by_text(layouts.without_level(line.text))
+        name = line.source or router.by_text(layouts.without_level(line.text))
         dated = bool(name) and (hook := sources[name].dated) is not None and hook(line.text)
         return Look(bool(name), dated or (bool(name) and line.logged is not None), line.logged)
 
     def look(value: bytes) -> Look:
-        found = unwrap([Record(value, 0)], {}, owns, longest, False)
+        found = unwrap([Record(value, 0)], {}, owns, longest, False, router.by_document)
         looks = [of(line) for line, refused in found if refused is None]
         dated = next((each for each in looks if each.dated), _NOTHING)
         return Look(any(each.ours for each in looks), dated.dated, dated.time)

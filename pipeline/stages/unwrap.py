@@ -23,7 +23,7 @@ State, per stream: the most envelopes a record can have, and pieces whose end ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -55,6 +55,7 @@ def unwrap(
     owns: Callable[[str], bool],
     longest: int,
     final: bool,
+    claims: Callable[[Mapping[str, Any]], str] = lambda _: "",
 ) -> Unwrapped:
     """Lines of ``records`` in order, each with why it cannot be read, or None.
 
@@ -63,8 +64,9 @@ def unwrap(
         owns: whether a source reads this text itself; a document that is owned is no envelope.
         longest: bytes a joined line, or one that was compressed, may have.
         final: nothing follows: pieces still waiting are given up as cut short.
+        claims: the name of the source that reads this JSON object, or empty.
     """
-    opener = _Opener(owns, longest, state)
+    opener = _Opener(owns, claims, longest, state)
     for record in records:
         value, _, length, _, broken = record
         opener.number = 0
@@ -91,19 +93,25 @@ class _Opener:
         number: lines that came out of the record at hand.
     """
 
-    def __init__(self, owns: Callable[[str], bool], longest: int, state: State) -> None:
-        self.owns, self.longest = owns, longest
+    def __init__(
+        self,
+        owns: Callable[[str], bool],
+        claims: Callable[[Mapping[str, Any]], str],
+        longest: int,
+        state: State,
+    ) -> None:
+        self.owns, self.claims, self.longest = owns, claims, longest
         self.layers: int = state.get("layers", _DEEPEST)
         self.pieces: dict[str, list[Any]] = state.setdefault("pieces", {})
         self.out: Unwrapped = []
         self.number = 0
-        self.room = Room(0, 0)
+        self.room: Room | None = None
 
     # Envelopes.
 
     def open(self, record: Record) -> None:
         """Take a record's lines out of it."""
-        self.room = Room(self.longest, _MOST_TIMES * len(record.value))
+        self.room = None
         self._open(record, record.value.removeprefix(_BOM), None, None, "", 0)
 
     def _open(
@@ -118,8 +126,18 @@ class _Opener:
         """Take what stands under ``depth`` envelopes, with what those said."""
         found: list[Inner] | None = None
         if depth < self.layers:
-            is_json = value[:1] == b"{" or value[:2] in (b"[{", b"[[")
-            found = self._inside(value) if is_json else _cri(value)
+            if value[:1] == b"{" or value[:2] in (b"[{", b"[["):
+                document = _parsed(value)
+                if document.__class__ is dict and (source := self.claims(document)):
+                    line = Line(value, value.decode(), record, origin, logged)
+                    line.source, line.document = source, document
+                    self._put(line, None)
+                    return
+                if self.room is None:
+                    self.room = Room(self.longest, _MOST_TIMES * len(record.value))
+                found = self._inside(value, document, self.room)
+            else:
+                found = _cri(value)
         if found is None:
             self._line(record, value, origin, logged, depth)
             return
@@ -139,19 +157,19 @@ class _Opener:
             else:
                 self._open(record, inner.value, where, when, via, depth + 1)
 
-    def _inside(self, value: bytes) -> list[Inner] | None:
-        """What stands in a JSON text, or None where that is no envelope."""
-        document: Any = None
-        try:
-            if b"\n" in value or b"}{" in value:
-                # Several, perhaps, of which a source would see the first.
-                document = orjson.loads(value)
-            if self.owns(value.decode()):
-                return None
-            return opened(document or orjson.loads(value), self.room)
-        except ValueError:
+    def _inside(self, value: bytes, document: Any, room: Room) -> list[Inner] | None:
+        """What stands in a JSON text, or None where that is no envelope.
+
+        Args:
+            document: the text parsed, or None: it cannot be.
+            room: what may still be decompressed of the record.
+        """
+        if document is None:
             several = [Inner(each) for each in values(value)]
-            return several if len(several) > 1 else None
+            if len(several) > 1:
+                return several
+        text = value.decode("utf-8", "replace")
+        return None if document is None or self.owns(text) else opened(document, room)
 
     def _join(
         self, record: Record, inner: Inner, origin: Origin | None, logged: int | None, key: str
@@ -270,6 +288,13 @@ class _Opener:
         # It is none of the lines of the record at hand.
         line = Line(value, value.decode("utf-8", "replace"), record, origin, logged)
         self.out.append((line, Rejected(Reason.CUT_SHORT, detail)))
+
+
+def _parsed(value: bytes) -> Any:
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _joined(parts: list[str]) -> bytes:

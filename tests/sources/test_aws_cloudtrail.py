@@ -15,6 +15,7 @@ from pipeline.aws.calls import SESSIONS, kind_of
 from pipeline.aws.deeds import deed, tell
 from pipeline.aws.identities import identity
 from pipeline.aws.policies import UNREAD, acl, policy, reach
+from pipeline.aws.record import stated
 from pipeline.aws.resources import Subject, short
 from pipeline.aws.told import Call
 from pipeline.sources.aws_cloudtrail import SOURCE
@@ -297,7 +298,7 @@ def test_a_session_is_a_change_unless_a_service_of_aws_opens_it(call: str) -> No
 @settings(max_examples=50, deadline=None)
 def test_every_change_of_what_is_guarded_has_a_deed(service: str, call: str) -> None:
     said = record(service, call, readOnly=False)
-    if kind_of(service, call, said, {}).class_uid != 6003:
+    if kind_of(service, call, said, stated(said), {}).class_uid != 6003:
         assert document(one(said))["auditstream"]["deed"]["target"]
     told = tell(service, Call(call, {}, {}, ACCOUNT, Subject("AWS::X::Y", "z"), identity(None)))
     assert set(deed(told)) <= {"kind", "action", "target", "item", "before", "after"}
