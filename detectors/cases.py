@@ -81,8 +81,12 @@ class Case:
         return {a for r in (*self.requests, *self.sessions) for a in r.addresses}
 
     def persons(self, principal: str) -> set[str]:
-        """Who is said to be behind a principal."""
-        return {r.person for r in self.sessions if same(r.principal, principal)} - {""}
+        """Who is said to be behind a principal: in the session, else by who asked for it."""
+        for records in (self.sessions, self.requests):
+            found = {r.person for r in records if same(r.principal, principal)} - {""}
+            if found:
+                return found
+        return set()
 
 
 def cases(records: Sequence[SupportRecord]) -> dict[str, Case]:

@@ -158,9 +158,8 @@ def flaws(
     if found:
         return min(found, key=lambda one: (*_gravity(one[0]), one[1].time, one[1].id))[0]
     before = {d.kind for case in candidates for d in case.decisions if d.time <= act.time}
-    if "denial" in before:
-        return frozenset(("denied",))
-    return frozenset(("revoked" if before else "no_approval",))
+    none = "denied" if "denial" in before else "revoked" if before else "no_approval"
+    return frozenset((none, "payload") if act.payload else (none,))
 
 
 def _current(act: Act, approval: SupportRecord) -> bool:

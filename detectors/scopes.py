@@ -102,7 +102,7 @@ def fits(scope: Scope, thing: Thing) -> bool:
         return False
     if what == "bucket":
         # An object's own name may end like another bucket's.
-        names = {bucket(thing), thing.name, thing.uid}
+        names = {bucket(thing), f"arn:aws:s3:::{bucket(thing)}", thing.name, thing.uid}
     else:
         names = {thing.name, thing.uid, re.split("[/:]", thing.uid)[-1]}
     if what == "cluster":

@@ -77,11 +77,18 @@ def judge(picture: Picture, data_buckets: Sequence[str]) -> Iterator[Judgement]:
 
 def _of_itself(record: SupportRecord, case: Case, newest: int) -> Iterator[str]:
     """What is wrong with a session whoever approved it."""
-    if not record.registered:
+    if not record.registered and not _known_otherwise(record, case):
         yield "unregistered"
     if record.kind == "break_glass" and not reviewed(record, case):
         late = newest > record.time + DAY_MS
         yield "break_glass_unreviewed" if late else "break_glass"
+
+
+def _known_otherwise(record: SupportRecord, case: Case) -> bool:
+    """Whether another record of the session says from where: this one says nothing of it."""
+    return not record.addresses and any(
+        other.registered for other in case.sessions if same(other.principal, record.principal)
+    )
 
 
 def _maintenance(window: SupportRecord, records: Sequence[SupportRecord]) -> Maintenance:

@@ -24,7 +24,7 @@ _SECRET: Final = re.compile(
       | binary | key | accesskey | hash | value | code )? | privatekey | presharedkey | customerkey
       | sessionkey | apikey | signature | userdata | authorization | cookie | connectionstring
       | authenticationcode[12]? | tokencode | mfacode | otp ) $
-  | ^ keymaterial $
+  | ^ (?: keymaterial | base32stringseed | qrcodepng ) $
     """,
     re.VERBOSE,
 )
@@ -40,7 +40,8 @@ _LONGEST_LOGIN: Final = 520
 """Characters of name and password before the ``@`` of an address, as :data:`_LOOK` has them."""
 _LOOK: Final = re.compile(
     r"""
-    (?: (?<=ignature=) | (?<=oken=) | (?<=assword=) | (?<=ecret=) ) [^&\s"'\\]+
+    (?: (?<=ignature=) | (?<=oken=) | (?<=assword=) | (?<=ecret=) )
+      (?: "[^"]*"? | '[^']*'? | [^&\s"'\\]+ )
   | (?<=Bearer[ ])[\w.~+/=-]{8,}
   | -----BEGIN[ ][A-Z0-9 ]{0,40}PRIVATE[ ]KEY-----.*?(?:-----END[ ][A-Z0-9 ]{0,40}-----|\Z)
   | (?<=://)[^\s/@:]{0,256}:[^\s/@]{1,256}(?=@)

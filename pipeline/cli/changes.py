@@ -14,7 +14,7 @@ import orjson
 from detectors.grants import grants
 from pipeline.changes.join import joined
 from pipeline.cli import story
-from pipeline.cli.present import Column, Row, lines, table, when, who
+from pipeline.cli.present import Column, Row, lines, short, table, when, who
 from pipeline.cli.show import filters, opened
 from pipeline.query import Query, glob, within
 from pipeline.sinks.sqlite_query import SqliteReader
@@ -113,13 +113,13 @@ def _timeline(arguments: argparse.Namespace) -> int:
         entries = islice((row for _, _, row in merged), limit)
         lines(bytes(e["ocsf"]) if "ocsf" in e else orjson.dumps(e) for e in entries)
         return 0
-    if arguments.each or arguments.change:
-        shown: Iterator[Row] = (_entry(row) for _, _, row in merged)
-    else:
+    shown: Iterator[Row] = (_entry(row) for _, _, row in merged)
+    columns = _ENTRY_COLUMNS
+    if not (arguments.each or arguments.change):
         found = ((row["first_time"], "", row) for row in reader.findings(query))
         with_findings = heapq.merge(found, merged, key=lambda e: e[:2])
-        shown = story.told(with_findings, _entry)
-    if not table(islice(shown, limit), _ENTRY_COLUMNS):
+        shown, columns = story.told(with_findings, _entry), _STORY_COLUMNS
+    if not table(islice(shown, limit), columns):
         print("nothing found")
     return 0
 
@@ -226,7 +226,14 @@ _ENTRY_COLUMNS: list[Column] = [
     ("WHAT", lambda r: r["what"], 22),
     ("ACTOR", lambda r: who(r["actor"]), 40),
     ("ADDRESS", lambda r: r["address"] or "-", 39),
-    ("OUTCOME", lambda r: r["outcome"], 13),
-    ("N", lambda r: str(r.get("count", 1)), 9),
+    ("OUTCOME", lambda r: r["outcome"], 8),
+    ("SAYS", lambda r: r["said"], 0),
+]
+_STORY_COLUMNS: list[Column] = [
+    ("TIME", lambda r: r["when"].partition(".")[0], 21),
+    ("WHAT", lambda r: r["what"], 16),
+    ("WHO", lambda r: f"{short(r['actor'])} {r['address']}".strip() or "-", 38),
+    ("OUTCOME", lambda r: r["outcome"], 8),
+    ("N", lambda r: str(r["count"]) if r.get("count", 1) > 1 else "", 4),
     ("SAYS", lambda r: r["said"], 0),
 ]

@@ -35,6 +35,13 @@ def who(principal: str) -> str:
     return " ".join(principal.split(":", 5)[4:]).strip()
 
 
+def short(principal: str) -> str:
+    """The name in a principal, for where its account is plain or room is short."""
+    if not principal.startswith("arn:"):
+        return principal
+    return principal.split(":", 5)[-1]
+
+
 def when(time_ms: int) -> str:
     """ISO 8601 in UTC, to the millisecond; empty for a time nobody knows."""
     if not time_ms:

@@ -142,7 +142,7 @@ def _of_cloud(document: dict[str, Any], room: Room) -> list[Inner] | None:
     if text := _text(document, "Sns", "Message"):
         return _message(text, document["Sns"].get("Timestamp"))
     if "detail-type" in document and isinstance(said("detail"), dict):
-        if said("source") == "aws.s3":
+        if said("source") == "aws.s3" and "eventName" not in document["detail"]:
             return [Inner(refused=_NOTICE)]
         return [_dumped(document["detail"], _moment(said("time")))]
     if text := _text(document, "CloudTrailEvent"):

@@ -90,7 +90,7 @@ def test_the_timeline_tells_findings_among_what_they_rest_on(
     lines = asked(capsys, "timeline", "--store", store).splitlines()
     assert len(lines) == 6
     assert [re.split(r"  +", row)[1] for row in lines[1:]] == [
-        "FINDING", "kafka_authentication", "kafka_authorizer", "FINDING", "acl.create",
+        "FINDING", "kafka_authentic…", "kafka_authorizer", "FINDING", "acl.create",
     ]  # fmt: skip
     assert "Many failed logins" in lines[1]
     assert " 12 " in lines[2]

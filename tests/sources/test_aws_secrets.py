@@ -37,7 +37,7 @@ SECRET_KEYS = [
     "oldPassword", "PASSWORD", "tokenCode", "token", "SAMLAssertion", "sAMLAssertion",
     "webIdentityToken", "plaintext", "secretString", "secretBinary", "userData", "privateKey",
     "private_key", "X-Amz-Security-Token", "x-amz-signature", "authorization", "authToken",
-    "clientSecret", "adminPassword", "refreshToken", "SECRET_HASH", "keyMaterial", "cookie",
+    "clientSecret", "adminPassword", "base32StringSeed", "qRCodePNG", "refreshToken", "SECRET_HASH", "keyMaterial", "cookie",
     "authenticationCode1", "preSharedKey", "apiKey", "REFRESH_TOKEN",
 ]  # fmt: skip
 PLAIN_KEYS = [
@@ -71,6 +71,8 @@ def test_no_secret_is_kept(key: str, side: str) -> None:
     "text",
     [f"https://b.s3.amazonaws.com/k?X-Amz-Signature={CANARY}&x=1", f"curl -H 'Authorization: Bearer {CANARY}'",
      f"https://ann:{CANARY}@example.com/", f"mysql --password={CANARY}",
+     f'PlainLoginModule required username="u" password="{CANARY} {CANARY}";',
+     f"login --secret='{CANARY}' --user=u",
      f"-----BEGIN PRIVATE KEY-----\n{CANARY}\n-----END PRIVATE KEY-----",
      f"https://example.com/?X-Amz-Security-Token={CANARY}"],
 )  # fmt: skip

@@ -12,6 +12,7 @@ from pipeline.batch import Line, Origin, Record
 from pipeline.engine import Plan
 from pipeline.errors import Reason
 from pipeline.registry import sources
+from pipeline.stages.envelopes import Inner, Room, opened
 from pipeline.stages.unwrap import MOST_WAITING, unwrap
 from tests.feed import feed, feed_lines, records, stream
 from tests.logs import START, decision
@@ -334,3 +335,14 @@ def test_too_long_and_broken_records_say_so() -> None:
         ("too_long", 5000, "d"),
         ("cut_short", 1, fed.dead_letters[1].digest[:1]),
     ]
+
+
+def test_a_call_of_s3_on_the_event_bus_is_no_notice_of_a_file() -> None:
+    """Both come from ``aws.s3``: what is in it tells."""
+    called = {"eventSource": "s3.amazonaws.com", "eventName": "PutBucketPolicy"}
+    envelope = {
+        "detail-type": "AWS API Call via CloudTrail", "source": "aws.s3", "detail": called,
+        "time": "2026-11-20T09:00:00Z",
+    }  # fmt: skip
+    (inner,) = opened(envelope, Room(1000, 1000)) or [Inner()]
+    assert (orjson.loads(inner.value), inner.refused) == (called, None)

@@ -92,12 +92,20 @@ class Case:
             return False
         return self.interval[0] <= time <= self.interval[1]
 
+    def behind(self, principal: str) -> set[str]:
+        """Who is said to be behind a principal, in lower case."""
+
+        def named(*kinds: str) -> set[str]:
+            stated = [r for r in self.of(*kinds) if same(r.principal, principal)]
+            return {record.person.lower() for record in stated if record.person}
+
+        return named(*SESSION_RECORDS) or named("request")
+
     def persons(self, deed: Deed) -> set[str]:
         """Who is behind a deed, in lower case."""
         if deed.person:
             return {deed.person.lower()}
-        same_principal = [r for r in self.of(*SESSION_RECORDS) if same(r.principal, deed.actor)]
-        return {record.person.lower() for record in same_principal if record.person}
+        return self.behind(deed.actor)
 
 
 def flaws(deed: Deed, near: Sequence[Case], maintenance: Maintenance) -> set[str]:
@@ -121,8 +129,8 @@ def flaws(deed: Deed, near: Sequence[Case], maintenance: Maintenance) -> set[str
         return min(approved, key=lambda pair: rank(*pair))[0]
     for kind, flaw in (("denial", "denied"), ("revocation", "revoked")):
         if any(record.time <= deed.time for case in near for record in case.of(kind)):
-            return {flaw}
-    return {"no_approval"}
+            return {flaw, "payload"} if deed.payload else {flaw}
+    return {"no_approval", "payload"} if deed.payload else {"no_approval"}
 
 
 def rank(found: set[str], record: SupportRecord) -> tuple[int, int, int, str, str]:

@@ -99,7 +99,8 @@ def fits(entry: Scope, done: Activity) -> bool:
         return False
     names = [done.resource, done.uid]
     if kind == "bucket":
-        names += [bucket(done.resource or done.uid)]
+        own = bucket(done.resource or done.uid)
+        names += [own, f"arn:aws:s3:::{own}"]
     elif done.uid:
         names += [re.split("[/:]", done.uid)[-1]]
     if kind == "cluster" and done.cluster:

@@ -191,7 +191,12 @@ def of_record(record: SupportRecord, settings: Any) -> Deed:
 def beside(case: Case, newest: int) -> Iterable[tuple[str, SupportRecord]]:
     """Violations by records themselves."""
     for record in case.of(*SESSION_RECORDS):
-        if not record.registered:
+        known = [
+            other
+            for other in case.of(*SESSION_RECORDS)
+            if other.registered and same(other.principal, record.principal)
+        ]
+        if not record.registered and (record.addresses or not known):
             yield "unregistered", record
     for record in case.of("break_glass"):
         if not any(reviews(review, record, case) for review in case.of("review")):
@@ -203,9 +208,7 @@ def reviews(review: SupportRecord, record: SupportRecord, case: Case) -> bool:
     """Whether a review is of a break-glass: in time, and not by whoever it is about."""
     if not record.time <= review.time <= record.time + DAY_MS:
         return False
-    persons = {
-        r.person.lower() for r in case.of(*SESSION_RECORDS) if same(r.principal, record.principal)
-    }
+    persons = case.behind(record.principal)
     persons |= {record.person.lower()}
     by = [who for who in (review.approved_by, review.person, review.principal) if who]
     return not any(known_as(who, record.principal) or who.lower() in persons for who in by)
