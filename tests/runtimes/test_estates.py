@@ -106,8 +106,8 @@ def test_an_approval_that_comes_late_withdraws_what_it_covers(
     store = tmp_path / "s.db"
     run(store, inputs["two"], config=CONFIG)
     ((key, (severity, violations)),) = found(store).items()
-    assert (key, severity) == ("principal=User:vendor-1 day=2026-11-01", 4)
-    assert violations == {"no_approval": 2}
+    assert (key, severity) == ("principal=User:vendor-1 day=2026-11-01", 5)
+    assert violations == {"no_approval": 2, "payload": 1}
     desk = write(
         tmp_path / "late.jsonl", [approval(5, payload_access=True), record("session_opened", 10)]
     )
@@ -128,7 +128,7 @@ def test_without_estates_a_record_is_of_the_label_it_names(
     assert not summary.complaints
     assert found(store) == {
         "session=S-1": (4, {"outside_scope": 1}),
-        "principal=User:vendor-1 day=2026-11-01": (4, {"no_approval": 2}),
+        "principal=User:vendor-1 day=2026-11-01": (5, {"no_approval": 2, "payload": 1}),
     }
 
 
