@@ -249,25 +249,21 @@ def names(value: Mapping[str, Any]) -> dict[str, str]:
     for _ in range(_DEEPEST):
         below: list[tuple[str, Any]] = []
         for above, node in level:
-            if node.__class__ is list:
-                node = {str(place): part for place, part in enumerate(node[:_MOST_ITEMS])}
-                within = True
-            else:
-                within = False
             left -= len(node)
             if left < 0:
                 return out
-            for key, part in node.items():
+            bare = node.__class__ is list
+            # What stands in a list is named by the list.
+            for key in node[:_MOST_ITEMS] if bare else node:
+                part = key if bare else node[key]
                 kind = part.__class__
-                if kind is str:
-                    if part:
-                        name = above if within or key == "content" else key.lower()
-                        if name not in out:
-                            out[name] = part
-                elif (kind is dict or kind is list) and part:
-                    name = above if within or key == "content" else key.lower()
-                    if name not in _NO_NAMES:
-                        below.append((name, part))
+                if part and (kind is str or kind is dict or kind is list):
+                    name = above if bare or key == "content" else key.lower()
+                    if kind is not str:
+                        if name not in _NO_NAMES:
+                            below.append((name, part))
+                    elif name not in out:
+                        out[name] = part
         if not below:
             break
         level = below

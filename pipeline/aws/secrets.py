@@ -9,6 +9,7 @@ where it is none (whoever takes his own name for a password), is blanked in its 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 import orjson
@@ -63,6 +64,8 @@ _IDENTITY_KEYS: Final = frozenset(
         "invokedBy", "identityProvider", "onBehalfOf", "credentialId", "inScopeOf",
     )
 )  # fmt: skip
+_PARAMETERS: Final = "ssm.amazonaws.com"
+"""Whose parameters have their secret under ``value``."""
 _harmless: set[str] = set()
 """Keys that were found to be no secret's: records have few and repeat them."""
 _MOST_KNOWN: Final = 4096
@@ -91,10 +94,13 @@ def clean(record: dict[str, Any], text: str) -> tuple[tuple[str, ...], bytes | N
     """
     looks = "PRIVATE KEY" in text or "Bearer " in text or _is_marked(text)
     # JSON within a text has its quotation marks escaped.
-    found = _Found(looks, "\\" in text)
+    nested = "\\" in text
+    if not looks and not nested and _is_plain(record):
+        return (), None
+    found = _Found(looks, nested)
     found.search(record)
     asked = record.get("requestParameters")
-    if record["eventSource"] == "ssm.amazonaws.com" and isinstance(asked, dict):
+    if record["eventSource"] == _PARAMETERS and isinstance(asked, dict):
         found.take(asked, "value", asked.get("value"))
     if not found.places and not found.changed:
         return (), None
@@ -104,6 +110,36 @@ def clean(record: dict[str, Any], text: str) -> tuple[tuple[str, ...], bytes | N
         return _named(record, found.places), orjson.dumps(record)
     except orjson.JSONEncodeError:
         raise Unreadable(Reason.UNKNOWN_LAYOUT, "secrets, nested too deep") from None
+
+
+def _is_plain(record: dict[str, Any]) -> bool:
+    """Whether all keys in a record are known to be harmless. Written out at length: it runs over
+    every record, and most are so."""
+    known, stack = _harmless, list[Any]()
+    for key in record.keys() - _OWN_KEYS:
+        if key not in known:
+            return False
+        value = record[key]
+        if value.__class__ is dict or value.__class__ is list:
+            stack.append(value)
+    who = record.get("userIdentity")
+    if who.__class__ is not dict or not who.keys() <= _IDENTITY_KEYS:
+        return False
+    for node in stack:
+        parts: Iterable[Any] = node
+        if node.__class__ is dict:
+            if not known.issuperset(node) or (
+                len(node) > 1 and ("value" in node or "Value" in node)
+            ):
+                return False
+            parts = node.values()
+        for part in parts:
+            if part.__class__ is dict or part.__class__ is list:
+                stack.append(part)
+    asked = record.get("requestParameters")
+    if record["eventSource"] != _PARAMETERS or asked.__class__ is not dict:
+        return True
+    return "value" not in asked
 
 
 def _is_marked(text: str) -> bool:
