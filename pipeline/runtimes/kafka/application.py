@@ -1,0 +1,138 @@
+"""A Faust application as all roles use it, and the one way in which work is done in batches.
+
+Every setting that decides on loss, memory or exposure is written down here, for Faust's defaults
+are for other aims (its commit interval is 2.8 s, a worker killed is missed after a minute, and its
+web server shows tables to whoever asks).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import faust
+from faust.serializers.schemas import Schema
+from faust.streams import Stream
+from faust.types import AppT, Message, StreamT
+from faust.types.auth import CredentialsT
+
+from pipeline.runtimes.kafka.fetching import Limits
+from pipeline.runtimes.kafka.transport import Batch, BatchTransport
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds. A batch must be handled within `rebalance_s`, or its worker is put out of the group.
+
+    `session_s` is how long a worker that was killed is waited for before others take over.
+    """
+
+    session_s: float = 20.0
+    heartbeat_s: float = 3.0
+    rebalance_s: float = 60.0
+    request_s: float = 40.0
+    poll_s: float = 300.0
+    commit_s: float = 1.0
+
+
+class Application(faust.App):
+    """Faust with the transport for batches."""
+
+    limits = Limits()
+
+    def _new_transport(self) -> BatchTransport:
+        return BatchTransport(self.conf.broker_consumer, self, self.limits)
+
+
+def application(
+    group: str,
+    brokers: str,
+    folder: Path,
+    *,
+    credentials: CredentialsT | None = None,
+    limits: Limits | None = None,
+    timing: Timing | None = None,
+) -> Application:
+    """An application that reads as consumer group `group` from `brokers` ("host:port,host:port").
+
+    `folder` is where Faust may keep files. At least once: exactly_once of Faust loses and repeats
+    (faust#323, #177). Declares no topics and opens no port.
+    """
+    timing, limits = timing or Timing(), limits or Limits()
+    app = Application(
+        group,
+        broker=";".join(f"kafka://{broker.strip()}" for broker in brokers.split(",")),
+        broker_credentials=credentials,
+        datadir=str(folder),
+        store="memory://",
+        processing_guarantee="at_least_once",
+        key_serializer="raw",
+        value_serializer="raw",
+        broker_session_timeout=timing.session_s,
+        broker_heartbeat_interval=timing.heartbeat_s,
+        broker_rebalance_timeout=timing.rebalance_s,
+        broker_request_timeout=timing.request_s,
+        broker_max_poll_interval=timing.poll_s,
+        broker_commit_interval=timing.commit_s,
+        broker_check_crcs=True,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=limits.fetch_bytes,
+        producer_acks=-1,
+        # What was begun before a rebalance or a stop is finished and committed in it.
+        stream_wait_empty=True,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        worker_redirect_stdouts=False,
+        autodiscover=False,
+    )
+    app.limits = limits
+    return app
+
+
+class _Untouched(Schema[Any, Any]):
+    """What the transport made of it goes to the agent as it is: nothing is unpickled or parsed."""
+
+    def loads_key(self, app: AppT, message: Message, **_: Any) -> Any:  # noqa: ARG002
+        return message.key
+
+    def loads_value(self, app: AppT, message: Message, **_: Any) -> Any:  # noqa: ARG002
+        return message.value
+
+
+def consume(
+    app: Application, name: str, topics: list[str], handle: Callable[[Batch], Awaitable[None]]
+) -> None:
+    """Have `handle` do the work of each batch of `topics`, one at a time.
+
+    A batch is acknowledged, and its offset may be committed, when `handle` returns. So it must
+    first await the flush of all it produced. If it raises, the worker ends with that error and the
+    batch is read again by whoever takes over. Cancelled (at shutdown), the batch is not
+    acknowledged either. To be called before the application starts.
+    """
+    transport = app.transport
+    assert isinstance(transport, BatchTransport)
+    transport.batched.update(topics)
+    channel = app.topic(*topics, schema=_Untouched())
+    # `app.topic` takes this as an argument and forgets it: 4,096 batches would be queued.
+    channel.maxsize = app.limits.queued
+
+    async def work(stream: StreamT[Batch]) -> None:
+        # Faust acknowledges by itself whatever an agent lets go of, failed or not.
+        manual = cast(Stream[Batch], stream).noack()
+        async for event in manual.events():
+            try:
+                await handle(event.value)
+            except Exception as error:
+                batch = event.value
+                app.log.critical(
+                    "The worker ends: %s failed on %s[%s] offsets %s to %s: %r",
+                    *(name, batch.topic, batch.partition, batch.start, batch.end - 1, error),
+                )
+                await app.crash(error)
+                return
+            await manual.ack(event)
+
+    app.agent(channel, name=name, concurrency=1)(work)
