@@ -19,7 +19,7 @@ from pipeline.changes.join import join
 from pipeline.collectors.files import LineReader, open_stream
 from pipeline.config import Config, Input
 from pipeline.engine import ingest
-from pipeline.runtimes.embedded import Embedded
+from pipeline.runtimes.embedded import Embedded, tuned
 from pipeline.sinks.sqlite import SqliteStore
 from pipeline.stages.detect import Key, detect
 from schemas.types import Event
@@ -90,9 +90,11 @@ def _parsing(path: Path, watch: _Watch) -> int:
 def _ingesting(path: Path, watch: _Watch) -> int:
     plan, stream, total = Config().plan(), Stream(origin=b"o" * 32), 0
     state: State = {}
-    for batch in _batches(path):
-        with watch:
-            total += len(ingest(plan, stream, batch, state).events)
+    # As the runtime has it, which sets the interpreter up for this work.
+    with tuned():
+        for batch in _batches(path):
+            with watch:
+                total += len(ingest(plan, stream, batch, state).events)
     return total
 
 
