@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Final
 
-from schemas.support import SupportRecord
+from schemas.support import SupportRecord, Window
 
 DECISIONS: Final = ("denial", "revocation")
 """Kinds of records that end an approval."""
@@ -18,6 +17,7 @@ _BEGUN: Final = ("session_opened", "action", "break_glass")
 SESSION: Final = (*_BEGUN, "session_closed")
 """Kinds of records that tell of a session itself."""
 _FOR_EVER: Final = 2**63
+_NEVER: Final = Window(0, -1)
 _ROLE: Final = re.compile(r"arn:[^:]*:iam::([0-9]*):role/(?:.*/)?([^/]+)", re.DOTALL)
 _ASSUMED: Final = re.compile(r"arn:[^:]*:sts::([0-9]*):assumed-role/([^/]+)(?:/.*)?", re.DOTALL)
 
@@ -48,32 +48,30 @@ class Case:
         return max((r.time for r in self.sessions if r.kind == "session_closed"), default=None)
 
     @cached_property
-    def interval(self) -> tuple[int, int] | None:
-        """When the session was, ends included, or else for when it was approved."""
-        begun = [r.time for r in self.sessions if r.kind in _BEGUN]
-        if begun:
-            closed = self.closed
-            return min(begun), _FOR_EVER if closed is None else closed
+    def begun(self) -> int | None:
+        """When the session began, as far as its own records say, or None."""
+        return min((r.time for r in self.sessions if r.kind in _BEGUN), default=None)
+
+    @cached_property
+    def interval(self) -> Window:
+        """When the session was, or else for when it was approved; where nobody says it holds no
+        time."""
+        if self.begun is not None:
+            return Window(self.begun, _FOR_EVER if self.closed is None else self.closed)
         windows = [r.window for r in self.approvals if r.window]
         if windows:
-            return min(w.start for w in windows), max(w.end for w in windows)
-        return None
+            return Window(min(w.start for w in windows), max(w.end for w in windows))
+        return _NEVER
 
     def was_on(self, time: int) -> bool:
         """Whether the session itself is known to have been on then."""
-        begun = any(r.kind in _BEGUN for r in self.sessions)
-        return begun and self.holds(time)
-
-    def holds(self, time: int) -> bool:
-        """Whether the interval holds a time."""
-        span = self.interval
-        return span is not None and span[0] <= time <= span[1]
+        return self.begun is not None and self.interval.holds(time)
 
     @cached_property
     def accessors(self) -> set[str]:
         """Whoever may be the one who accesses."""
-        named = {r.principal for r in (*self.requests, *self.sessions)}
-        return (named | {r.approved_for for r in self.approvals}) - {""}
+        stated = {r.principal for r in (*self.requests, *self.sessions)}
+        return (stated | {r.approved_for for r in self.approvals}) - {""}
 
     @cached_property
     def addresses(self) -> set[str]:
@@ -120,17 +118,17 @@ def _named(records: Sequence[SupportRecord]) -> Iterator[tuple[SupportRecord, st
     def about(record: SupportRecord) -> str:
         passed: set[str] = set()
         while True:
-            named = record.approves
+            what = record.approves
             if record.kind == "break_glass":
                 return record.session
-            if named in requests:
-                return requests[named]
-            if named in sessions:
-                return named
+            if what in requests:
+                return requests[what]
+            if what in sessions:
+                return what
             passed.add(record.event)
-            other = others.get(named)
+            other = others.get(what)
             if other is None or other.event in passed:
-                return record.session or named
+                return record.session or what
             record = other
 
     for record in records:
@@ -158,16 +156,3 @@ def named(name: str, principal: str) -> bool:
     """Whether a name is of a principal, with or without what stands before it, in any case."""
     names = {principal, principal.partition(":")[2], re.split("[/:]", principal)[-1]} - {""}
     return same(name, principal) or name.casefold() in {n.casefold() for n in names}
-
-
-def within(addresses: Iterable[str], address: str) -> bool:
-    """Whether an address is one of these or in one of these networks."""
-    return any(_within(address, network) for network in addresses)
-
-
-@lru_cache(maxsize=65_536)
-def _within(address: str, network: str) -> bool:
-    try:
-        return ipaddress.ip_address(address) in ipaddress.ip_network(network, strict=False)
-    except ValueError:
-        return False

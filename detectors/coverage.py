@@ -164,9 +164,7 @@ def flaws(
 
 def _current(act: Act, approval: SupportRecord) -> bool:
     window = approval.window
-    return approval.time <= act.time and (
-        window is None or window.start <= act.time <= window.end
-    )  # fmt: skip
+    return approval.time <= act.time and (window is None or window.holds(act.time))
 
 
 @lru_cache(maxsize=4096)
@@ -208,7 +206,7 @@ def _against(act: Act, way: Way) -> frozenset[str]:
 def _beyond(act: Act, leave: SupportRecord, case: Case) -> Iterator[str]:
     """What is not within the window, the scope and the leave that a record states."""
     window = leave.window
-    if window is not None and not window.start <= act.time <= window.end:
+    if window is not None and not window.holds(act.time):
         stayed = act.time > window.end and (bool(act.own) or case.was_on(act.time))
         yield "over_stayed" if stayed else "outside_window"
     if act.thing is not None and (leave.scope or leave.kind == "approval"):
@@ -250,7 +248,7 @@ def _maintained(act: Act, maintenance: Maintenance) -> bool:
         return False
     if act.kind != ActorKind.PROVIDER_AUTOMATION or act.payload or window.time > act.time:
         return False
-    if window.window is None or not window.window.start <= act.time <= window.window.end:
+    if window.window is None or not window.window.holds(act.time):
         return False
     if window.principal and not same(window.principal, act.actor):
         return False

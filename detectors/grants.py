@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final, NamedTuple
 
 from schemas.changes import Deed
-from schemas.vocabulary import Severity
+from schemas.vocabulary import ANOTHER_ACCOUNT, EVERYONE, Severity
 
 
 class Weakness(NamedTuple):
@@ -41,10 +41,9 @@ class Grant(NamedTuple):
         return f"{self.effect} {_few(self.actions)}{on}{to}{condition}"
 
 
-_EVERYONE: Final = "everyone"
 _REACHES: Final = {
-    _EVERYONE: Severity.HIGH,
-    "another account": Severity.MEDIUM,
+    EVERYONE: Severity.HIGH,
+    ANOTHER_ACCOUNT: Severity.MEDIUM,
     # An id that does not say whose it is, such as a canonical one.
     "unknown": Severity.LOW,
 }
@@ -153,7 +152,7 @@ def _severity(deed: Deed, grant: Grant, trusted: frozenset[str]) -> int:
     severity = _REACHES.get(grant.reach, 0)
     if severity <= Severity.LOW:
         return severity
-    if grant.reach != _EVERYONE and not trusted.isdisjoint((grant.to, *_accounts(grant.to))):
+    if grant.reach != EVERYONE and not trusted.isdisjoint((grant.to, *_accounts(grant.to))):
         return Severity.LOW
     ruling = _kind(deed) == "Role" or any(map(_rules, grant.actions))
     return severity + ruling - grant.conditional
@@ -179,7 +178,7 @@ def _is_wide(action: str) -> bool:
 def _covered(grant: Grant, others: Sequence[Grant]) -> bool:
     """Whether one of the others says as much or more. What the conditions are, nobody knows."""
     return any(
-        other.reach == _EVERYONE or other.to == grant.to
+        other.reach == EVERYONE or other.to == grant.to
         for other in others
         if other.conditional <= grant.conditional
         and ("*" in other.actions or grant.actions <= other.actions)

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from detectors import grants, selectors
 from detectors.grants import Weakness
 from schemas.changes import Change, Deed
-from schemas.vocabulary import Severity
+from schemas.vocabulary import PUBLIC_ACCESS_BLOCKS, Severity
 
 TRIAGE: Final = (
     "Undo it first: cancel the deletion, enable the key, start the trail, put the policy back.",
@@ -33,9 +33,7 @@ _SOON_DAYS: Final = 7
 _LONGEST: Final = 300
 """Characters of a value that a message repeats."""
 _MOST: Final = 5
-_BLOCKS: Final = frozenset(
-    ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
-)
+_BLOCKS: Final = frozenset(PUBLIC_ACCESS_BLOCKS)
 """What a bucket has unless somebody took it away."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 
-from detectors.cases import DECISIONS, SESSION, Case, cases, same, within
+from detectors.cases import DECISIONS, SESSION, Case, cases, same
 from detectors.contract import Judgement
 from detectors.coverage import (
     DAY_MS,
@@ -22,6 +22,7 @@ from detectors.coverage import (
     ways,
 )
 from detectors.runs import MOST_EVIDENCE
+from schemas.networks import within
 from schemas.support import Activity, Picture, SupportRecord
 from schemas.vocabulary import Severity
 
@@ -35,9 +36,10 @@ class _Group:
     acts: dict[str, Act] = field(default_factory=dict)
     violations: dict[str, set[str]] = field(default_factory=dict)
 
-    def add(self, act: Act, name: str) -> None:
-        self.acts[act.event] = act
-        self.violations.setdefault(name, set()).add(act.event)
+    def add(self, act: Act, names: Iterable[str]) -> None:
+        for name in names:
+            self.acts[act.event] = act
+            self.violations.setdefault(name, set()).add(act.event)
 
 
 def judge(picture: Picture, data_buckets: Sequence[str]) -> Iterator[Judgement]:
@@ -59,8 +61,7 @@ def judge(picture: Picture, data_buckets: Sequence[str]) -> Iterator[Judgement]:
             act = of_record(record, case, data_buckets)
             approved = ways(act.actor, act.persons, (case,))
             wrong = flaws(act, approved, (case,), windows)
-            for name in {*wrong, *_of_itself(record, case, picture.newest)}:
-                group.add(act, name)
+            group.add(act, {*wrong, *_of_itself(record, case, picture.newest)})
     candidates = _candidates(list(found.values()))
     for one in picture.activity:
         if one.time <= 0:
@@ -69,9 +70,7 @@ def judge(picture: Picture, data_buckets: Sequence[str]) -> Iterator[Judgement]:
         act = of_activity(one, data_buckets)
         wrong = flaws(act, approved, near, windows)
         if wrong:
-            group = groups.setdefault(_key(one, near), _Group())
-            for name in wrong:
-                group.add(act, name)
+            groups.setdefault(_key(one, near), _Group()).add(act, wrong)
     return (_judgement(key, group) for key, group in groups.items() if group.acts)
 
 
@@ -106,7 +105,8 @@ def _candidates(found: Sequence[Case]) -> Callable[[str, str], tuple[list[Case],
         fit = [
             case
             for case, accessors, addresses in whole
-            if any(same(name, actor) for name in accessors) or within(addresses, address)
+            if any(same(name, actor) for name in accessors)
+            or any(within(address, network) for network in addresses)
         ]
         return fit, ways(actor, (), fit)
 
@@ -116,9 +116,9 @@ def _candidates(found: Sequence[Case]) -> Callable[[str, str], tuple[list[Case],
 def _key(one: Activity, near: Sequence[Case]) -> str:
     """What a deed that is not covered is told with."""
     open_then = [
-        (not any(same(name, one.actor) for name in case.accessors), -span[0], case.id)
+        (not any(same(name, one.actor) for name in case.accessors), -case.interval.start, case.id)
         for case in near
-        if (span := case.interval) is not None and case.holds(one.time)
+        if case.interval.holds(one.time)
     ]
     if open_then:
         return f"session={min(open_then)[2]}"

@@ -76,24 +76,28 @@ def ingest(
         Events in the order of their records, dead letters, the account, and the state. Whatever
         the split into batches, the concatenated results are the same.
     """
+    router = Router(plan.sources, stream.source)
     out = Ingested(state=state)
     out.account.records = len(records)
     for start in range(0, len(records) or 1, _SLICE):
         last = start + _SLICE >= len(records)
-        _ingest(plan, stream, records[start : start + _SLICE], final and last, out)
+        _ingest(plan, stream, router, records[start : start + _SLICE], final and last, out)
     out.account.events = len(out.events)
     return out
 
 
 def _ingest(
-    plan: Plan, stream: Stream, records: Sequence[Record], final: bool, out: Ingested
+    plan: Plan,
+    stream: Stream,
+    router: Router,
+    records: Sequence[Record],
+    final: bool,
+    out: Ingested,
 ) -> None:
     """Take a slice of a batch through the stages."""
     state = out.state
-    router = Router(plan.sources, stream.source)
     lines = unwrap(
-        records, state, lambda t: bool(router.by_text(t)), plan.max_record_bytes, final,
-        router.by_document,
+        records, state, router.by_text, plan.max_record_bytes, final, router.by_document
     )  # fmt: skip
     framed = frame(lines, state, router, final)
     reading = _reading(stream)

@@ -10,7 +10,6 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 
 from pipeline.errors import ArgumentError
 from schemas.vocabulary import CLASS_NAMES, Outcome
@@ -77,22 +76,8 @@ def network(text: str) -> str:
 
 
 def glob(text: str) -> str:
-    """A pattern of SQLite's GLOB and of :mod:`fnmatch` in which ``*`` alone is special."""
+    """A pattern of SQLite's GLOB in which ``*`` alone is special."""
     return "".join(f"[{c}]" if c in "[?" else c for c in text)
-
-
-@lru_cache(maxsize=65_536)
-def within(address: str, network: str) -> bool:
-    """Whether an address is one, and of this network."""
-    try:
-        return ipaddress.ip_address(address) in _network(network)
-    except ValueError:
-        return False
-
-
-@lru_cache(maxsize=16)
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    return ipaddress.ip_network(text)
 
 
 def event_class(text: str) -> int:

@@ -9,9 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 from schemas.changes import Change, Lifecycle
+
+Kind = Literal[
+    "request", "approval", "denial", "session_opened", "action", "session_closed", "revocation",
+    "break_glass", "review", "maintenance_window",
+]  # fmt: skip
+KINDS: Final[tuple[str, ...]] = get_args(Kind)
 
 
 class Window(NamedTuple):
@@ -19,6 +25,10 @@ class Window(NamedTuple):
 
     start: int
     end: int
+
+    def holds(self, time: int) -> bool:
+        """Whether a time, epoch milliseconds, is within."""
+        return self.start <= time <= self.end
 
 
 class Scope(NamedTuple):
@@ -129,9 +139,3 @@ class Picture(NamedTuple):
     records: Sequence[SupportRecord] = ()
     activity: Sequence[Activity] = ()
     newest: int = 0
-
-
-KINDS = (
-    "request", "approval", "denial", "session_opened", "action", "session_closed", "revocation",
-    "break_glass", "review", "maintenance_window",
-)  # fmt: skip

@@ -186,3 +186,15 @@ OUTCOME_STATUS: Final[Mapping[str, tuple[int, str]]] = {
 }
 
 RETENTION_STANDARD: Final = "standard"
+
+BLANK: Final = "[redacted]"
+"""What stands where a secret was that nobody is to recognise again."""
+
+EVERYONE: Final = "everyone"
+ANOTHER_ACCOUNT: Final = "another account"
+"""How far a grant of a cloud's policy reaches, where that is beyond the account."""
+
+PUBLIC_ACCESS_BLOCKS: Final = (
+    "BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets",
+)  # fmt: skip
+"""What keeps a bucket from being public: S3 ``PublicAccessBlockConfiguration``."""

@@ -15,10 +15,9 @@ from typing import Any, Final
 import orjson
 
 from pipeline.aws.record import account_of, decoded, inner, items, text, texts
+from schemas.vocabulary import ANOTHER_ACCOUNT, EVERYONE
 
 Grant = dict[str, Any]
-EVERYONE: Final = "everyone"
-ANOTHER: Final = "another account"
 _HERE: Final = "this account"
 _SERVICE: Final = "service"
 _UNKNOWN: Final = "unknown"
@@ -145,7 +144,7 @@ def reach(to: str, account: str) -> str:
         return EVERYONE
     if not whose or not account:
         return _UNKNOWN
-    return _HERE if whose == account else ANOTHER
+    return _HERE if whose == account else ANOTHER_ACCOUNT
 
 
 def acl(asked: Mapping[str, Any], account: str) -> dict[str, Any]:
@@ -192,7 +191,7 @@ def sentences(rows: Iterable[Grant], target: str, effect: str = "Allow") -> list
     return [sentence for _, sentence in sorted(out)]
 
 
-_WIDTH: Final = (EVERYONE, ANOTHER, _UNKNOWN, _SERVICE, _HERE, "holder")
+_WIDTH: Final = (EVERYONE, ANOTHER_ACCOUNT, _UNKNOWN, _SERVICE, _HERE, "holder")
 
 
 def _whom(row: Grant) -> str:

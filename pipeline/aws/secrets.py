@@ -15,8 +15,8 @@ from typing import Any, Final
 import orjson
 
 from pipeline.errors import Reason, Unreadable
+from schemas.vocabulary import BLANK
 
-BLANK: Final = "[redacted]"
 _SHORTEST: Final = 8
 _LONGEST_KEY: Final = 128
 _SECRET: Final = re.compile(
@@ -199,25 +199,21 @@ class _Found:
             self.walk(who)
 
     def walk(self, document: Any) -> None:
-        """Find all of them in a document. Written out at length: it runs over every parameter."""
-        stack, texts = [document], self.texts
+        """Find all of them in a document."""
+        stack = [document]
         for node in stack:
-            if node.__class__ is dict:
-                if texts or not _harmless.issuperset(node):
-                    self.look(node)
-                for value in node.values():
-                    kind = value.__class__
-                    if kind is dict or kind is list:
-                        stack.append(value)
-                if len(node) > 1 and ("value" in node or "Value" in node):
-                    self.setting(node)
-            elif node.__class__ is list:
-                for place, value in enumerate(node):
-                    kind = value.__class__
-                    if kind is dict or kind is list:
-                        stack.append(value)
-                    elif texts and kind is str:
+            if isinstance(node, dict):
+                self.look(node)
+                self.setting(node)
+                parts = list(node.values())
+            elif isinstance(node, list):
+                parts = list(node)
+                for place, value in enumerate(parts):
+                    if self.texts and isinstance(value, str):
                         self.read(node, place, value)
+            else:
+                continue
+            stack += [part for part in parts if isinstance(part, (dict, list))]
 
     def look(self, node: dict[str, Any]) -> None:
         """One object's keys and texts."""

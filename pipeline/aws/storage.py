@@ -21,13 +21,8 @@ from pipeline.aws.told import (
     settings,
     worded,
 )
+from schemas.vocabulary import PUBLIC_ACCESS_BLOCKS
 
-BLOCKS: Final = (
-    "BlockPublicAcls",
-    "BlockPublicPolicy",
-    "IgnorePublicAcls",
-    "RestrictPublicBuckets",
-)
 _SETTING: Final = re.compile(r"(Put|Delete)(?:Bucket)?(\w+?)(?:Configuration)?")
 _NOT_SETTINGS: Final = ("Object", "AccessPoint", "Job", "StorageLens", "MultiRegion")
 _KEY_DAYS: Final = 30
@@ -54,8 +49,12 @@ def _public_access(call: Call) -> Told:
     target = f"Account:{call.account}" if account else _bucket(call)
     words, item = worded(target), "public_access_block"
     stated = inner(call.asked, "PublicAccessBlockConfiguration", "publicAccessBlockConfiguration")
-    blocks = [b for b in BLOCKS if yes(stated.get(b, stated.get(b[:1].lower() + b[1:])))]
-    opened = [f"{words} to what {block} kept out" for block in BLOCKS if block not in blocks]
+    blocks = [
+        b for b in PUBLIC_ACCESS_BLOCKS if yes(stated.get(b, stated.get(b[:1].lower() + b[1:])))
+    ]
+    opened = [
+        f"{words} to what {block} kept out" for block in PUBLIC_ACCESS_BLOCKS if block not in blocks
+    ]
     if call.name.startswith("Delete"):
         return Told("policy", "delete", target, item, opened=opened,
                     did=f"removed the public access block of {words}")  # fmt: skip

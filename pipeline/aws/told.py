@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from pipeline.aws.identities import Identity
-from pipeline.aws.policies import ANOTHER, EVERYONE, few, sentences
+from pipeline.aws.policies import few, sentences
 from pipeline.aws.resources import Subject
+from schemas.vocabulary import ANOTHER_ACCOUNT, EVERYONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +109,11 @@ def policy_gone(target: str, item: str = "policy") -> Told:
 
 def _opened(rows: Sequence[Mapping[str, Any]], words: str) -> str:
     """The widest of what was opened, where it goes beyond the account."""
-    for wide in (EVERYONE, ANOTHER):
+    for wide in (EVERYONE, ANOTHER_ACCOUNT):
         found = [row for row in rows if row["reach"] == wide and row["effect"] == "Allow"]
         if found:
             row = found[0]
-            whom = "everyone" if wide == EVERYONE else row["to"]
+            whom = EVERYONE if wide == EVERYONE else row["to"]
             more = f"; and {len(found) - 1} more" if len(found) > 1 else ""
             condition = " under conditions" * row["conditional"]
             return f"opened {words} to {whom}{condition}: {few(row['actions'])}{more}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import heapq
 from collections.abc import Iterable, Iterator
-from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Any
 
@@ -16,9 +15,11 @@ from pipeline.changes.join import joined
 from pipeline.cli import story
 from pipeline.cli.present import Column, Row, lines, short, table, when, who
 from pipeline.cli.show import filters, opened
-from pipeline.query import Query, glob, within
+from pipeline.query import Query
 from pipeline.sinks.sqlite_query import SqliteReader
 from schemas.changes import Change
+from schemas.networks import within
+from schemas.patterns import matches
 
 _WIDEST_CARRIER = 50
 _VALUES = ("config", "quota", "feature", "offset")
@@ -172,7 +173,7 @@ def _fits(change: Change, query: Query) -> bool:
 def _like(wanted: str, *names: str) -> bool:
     if "*" not in wanted:
         return wanted in names
-    return any(fnmatchcase(name, glob(wanted)) for name in names)
+    return any(matches(wanted, name) for name in names)
 
 
 def _when(row: Row) -> str:

@@ -19,8 +19,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from pipeline.errors import Reason, Unreadable
+from schemas.vocabulary import BLANK
 
-BLANK: Final = "[redacted]"
 _HIDDEN: Final = frozenset(("", BLANK, "[hidden]"))
 """No secrets: nothing, and what Kafka writes in the place of one."""
 _KEYS: Final = frozenset(("salt", "saltedPassword", "hmac", "authBytes"))

@@ -12,9 +12,10 @@ from typing import Any
 import orjson
 
 from pipeline.errors import ArgumentError
-from pipeline.query import Query, glob, tokens, within
+from pipeline.query import Query, glob, tokens
 from pipeline.sinks.sqlite_file import connect, failure
 from pipeline.sinks.sqlite_schema import LEGS, keyed
+from schemas.networks import within
 
 _PAGE = 1000
 _IDS = 400

@@ -20,9 +20,10 @@ from pipeline.errors import Reason, Unreadable
 from pipeline.support.kept import FREE, cleaned, states_twice, unmapped
 from pipeline.support.mending import read
 from pipeline.support.records import ACCESSING
-from pipeline.support.statement import KINDS, Statement
+from pipeline.support.statement import Statement
 from pipeline.support.wording import privilege, sentence
 from schemas.ocsf import user
+from schemas.support import KINDS
 from schemas.types import Event
 from schemas.vocabulary import (
     API_ACTIVITY,

@@ -36,9 +36,6 @@ def recogniser(
     """A function from a line's bytes to what it is, for inputs of source ``only`` (or auto)."""
     router = Router(sources, only)
 
-    def owns(text: str) -> bool:
-        return bool(router.by_text(text))
-
     def of(line: Line) -> Look:
         head = layouts.split(line.text)
         if head is not None:
@@ -51,7 +48,7 @@ def recogniser(
         return Look(bool(name), dated or (bool(name) and line.logged is not None), line.logged)
 
     def look(value: bytes) -> Look:
-        found = unwrap([Record(value, 0)], {}, owns, longest, False, router.by_document)
+        found = unwrap([Record(value, 0)], {}, router.by_text, longest, False, router.by_document)
         looks = [of(line) for line, refused in found if refused is None]
         dated = next((each for each in looks if each.dated), _NOTHING)
         return Look(any(each.ours for each in looks), dated.dated, dated.time)

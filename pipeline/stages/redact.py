@@ -19,8 +19,8 @@ from typing import Any
 
 from pipeline.batch import Fact
 from schemas.types import Event
+from schemas.vocabulary import BLANK
 
-BLANK = "[redacted]"
 _TEXT_COLUMNS = tuple(f.name for f in fields(Event) if f.type == "str")
 
 _STEMS = (

@@ -52,7 +52,7 @@ Unwrapped = list[tuple[Line, Rejected | None]]
 def unwrap(
     records: Sequence[Record],
     state: State,
-    owns: Callable[[str], bool],
+    owns: Callable[[str], str | bool],
     longest: int,
     final: bool,
     claims: Callable[[Mapping[str, Any]], str] = lambda _: "",
@@ -61,7 +61,7 @@ def unwrap(
 
     Args:
         state: ``state["layers"]`` and ``state["pieces"]`` are read and changed.
-        owns: whether a source reads this text itself; a document that is owned is no envelope.
+        owns: whether a source reads this text itself, or which; what is owned is no envelope.
         longest: bytes a joined line, or one that was compressed, may have.
         final: nothing follows: pieces still waiting are given up as cut short.
         claims: the name of the source that reads this JSON object, or empty.
@@ -95,7 +95,7 @@ class _Opener:
 
     def __init__(
         self,
-        owns: Callable[[str], bool],
+        owns: Callable[[str], str | bool],
         claims: Callable[[Mapping[str, Any]], str],
         longest: int,
         state: State,

@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-BLANK: Final = "[redacted]"
+from schemas.vocabulary import BLANK
+
 DEEPEST: Final = 32
 """Levels of a value that are kept; what is nested deeper nobody looks through."""
 _NAME: Final = (

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +22,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import PydanticCustomError
+
+from schemas.support import Kind
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
@@ -79,12 +81,6 @@ def _one(value: Any) -> Any:
 Time = Annotated[
     int, BeforeValidator(instant), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
-Kind = Literal[
-    "request", "approval", "denial", "session_opened", "action", "session_closed", "revocation",
-    "break_glass", "review", "maintenance_window",
-]  # fmt: skip
-KINDS: Final[tuple[str, ...]] = get_args(Kind)
-
 _BY_SESSION: Final = ("session", "principal")
 DEMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "approval": ("approved_by", "approves", "window", "scope"),

@@ -54,8 +54,7 @@ from pipeline.registry import detectors
 from schemas.changes import Change, Deed, LegId, Lifecycle
 from schemas.support import Action, Activity, Picture, Scope, SupportRecord, Window
 from schemas.types import Finding
-from schemas.vocabulary import SEVERITY_NAMES
-from tests.detectors.worker import T0
+from tests.detectors.worker import T0, stated
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "detectors"
 ESTATES = [name for name, d in detectors().items() if isinstance(d, EstateDetector)]
@@ -144,19 +143,12 @@ def told(found: Finding, wanted: dict[str, Any]) -> dict[str, Any]:
     said = orjson.loads(found.ocsf)
     assert said["severity_id"] == found.severity_id
     title = said["finding_info"]["title"]
-    row = {
-        "key": found.key,
-        "severity": SEVERITY_NAMES[found.severity_id],
-        "count": found.count,
-        "from": (found.first_time - T0) / 1000,
-        "to": (found.last_time - T0) / 1000,
-        "evidence": len(found.evidence),
-    }
+    row = stated(found)
     if "title" in wanted:
         row["title"] = wanted["title"] if wanted["title"] in title else title
     if "violations" in wanted:
-        stated = said["auditstream"]["violations"]
-        row["violations"] = {one["name"]: len(one["evidence"]) for one in stated}
+        told_of = said["auditstream"]["violations"]
+        row["violations"] = {one["name"]: len(one["evidence"]) for one in told_of}
     if "suspect" in wanted:
         row["suspect"] = found.suspect
     return row

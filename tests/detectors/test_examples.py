@@ -44,9 +44,9 @@ import orjson
 import pytest
 
 from schemas.types import Event, Finding
-from schemas.vocabulary import CLASS_NAMES, SEVERITY_NAMES
+from schemas.vocabulary import CLASS_NAMES
 from tests.detectors.random_sets import NAMES, load
-from tests.detectors.worker import T0, Worker, event, sound
+from tests.detectors.worker import T0, Worker, event, sound, stated
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "detectors"
 FILES = sorted(path for name in NAMES for path in (EXAMPLES / name).glob("*.json"))
@@ -72,16 +72,8 @@ def events_of(example: dict[str, Any]) -> list[Event]:
 
 def told(found: Finding) -> dict[str, Any]:
     """A finding as examples state it."""
-    row = {
-        "key": found.key,
-        "severity": SEVERITY_NAMES[found.severity_id],
-        "count": found.count,
-        "from": (found.first_time - T0) / 1000,
-        "to": (found.last_time - T0) / 1000,
-        "evidence": len(found.evidence),
-    }
     extra = {"suspect": found.suspect, "cluster": found.cluster}
-    return row | {name: value for name, value in extra.items() if value}
+    return stated(found) | {name: value for name, value in extra.items() if value}
 
 
 def orders(events: Sequence[Event]) -> list[list[Event]]:

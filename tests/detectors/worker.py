@@ -9,6 +9,7 @@ import orjson
 from detectors.contract import Detector, EpisodeSettings
 from pipeline.stages.detect import Key, detect
 from schemas.types import Event, Finding
+from schemas.vocabulary import SEVERITY_NAMES
 from tests.references import View
 
 T0 = 1_764_000_000_000
@@ -30,6 +31,18 @@ def event(number: int, time: int, **fields: Any) -> Event:
     }  # fmt: skip
     name = min(max(time, 0), 2**48 - 1).to_bytes(6, "big") + number.to_bytes(10, "big")
     return Event(time, id=name, **given | fields)
+
+
+def stated(found: Finding) -> dict[str, Any]:
+    """A finding as every example states it."""
+    return {
+        "key": found.key,
+        "severity": SEVERITY_NAMES[found.severity_id],
+        "count": found.count,
+        "from": (found.first_time - T0) / 1000,
+        "to": (found.last_time - T0) / 1000,
+        "evidence": len(found.evidence),
+    }
 
 
 @dataclass

@@ -20,6 +20,7 @@ from pipeline.aws.resources import Subject, short
 from pipeline.aws.told import Call
 from pipeline.sources.aws_cloudtrail import SOURCE
 from tests.feed import Fed, feed_lines
+from tests.json_places import changed, places
 from tests.schemas.ocsf import needs_ocsf, validator
 from tests.sources.golden import load, paths
 from tests.trail import ACCOUNT, OTHER, WHERE, document, fed, one, record
@@ -41,27 +42,6 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )  # fmt: skip
-
-
-def places(node: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    inner = (
-        node.items()
-        if isinstance(node, dict)
-        else enumerate(node)
-        if isinstance(node, list)
-        else ()
-    )
-    return [at, *(place for key, value in inner for place in places(value, (*at, key)))]
-
-
-def changed(said: dict[str, Any], place: tuple[Any, ...], value: Any) -> dict[str, Any]:
-    """A copy of a record with another value in one place."""
-    copy: dict[str, Any] = orjson.loads(orjson.dumps(said))
-    node: Any = copy
-    for key in place[:-1]:
-        node = node[key]
-    node[place[-1]] = value
-    return copy
 
 
 def holds(done: Fed) -> None:

@@ -19,6 +19,7 @@ from pipeline.kafka.secrets import is_sensitive, skeleton
 from pipeline.sources.kafka_request import SOURCE
 from schemas.types import Event
 from tests.feed import Fed, feed_lines, stream
+from tests.json_places import changed, places
 from tests.request_log import constant, line
 from tests.sources.golden import load, paths
 
@@ -207,17 +208,6 @@ _JSON = st.recursive(
 )  # fmt: skip
 
 
-def places(node: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    inner = (
-        node.items()
-        if isinstance(node, dict)
-        else enumerate(node)
-        if isinstance(node, list)
-        else ()
-    )
-    return [at, *(place for key, value in inner for place in places(value, (*at, key)))]
-
-
 DOCUMENTS = [
     orjson.loads(text[text.index("{") : text.rindex("}") + 1])
     for path in paths() if path.parent.name == "kafka_request" and path.stem not in ("unreadable", "broken")
@@ -228,12 +218,9 @@ DOCUMENTS = [
 @settings(max_examples=400, deadline=None)
 @given(st.data())
 def test_any_value_in_any_field_is_an_event_a_rule_or_a_reason(data: st.DataObject) -> None:
-    document = orjson.loads(orjson.dumps(data.draw(st.sampled_from(DOCUMENTS))))
-    *way, last = data.draw(st.sampled_from([p for p in places(document) if p]))
-    node = document
-    for key in way:
-        node = node[key]
-    node[last] = data.draw(_JSON)
+    whole = data.draw(st.sampled_from(DOCUMENTS))
+    place = data.draw(st.sampled_from([p for p in places(whole) if p]))
+    document = changed(whole, place, data.draw(_JSON))
     text = "Completed request:" + json.dumps(document, separators=(",", ":"))
     fed = feed_lines([f"[2026-11-20 23:52:44,297] DEBUG {text} (kafka.request.logger)"], WHERE)
     assert fed.account.balances()

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pipeline.batch import Fact, Line, Outcome, Reading, Source, each, moment
 from pipeline.engine import Plan
 from pipeline.errors import Reason, Unreadable
-from pipeline.stages.redact import BLANK, Redactor, scrub
+from pipeline.stages.redact import Redactor, scrub
 from schemas.types import Event
-from schemas.vocabulary import API_ACTIVITY
+from schemas.vocabulary import API_ACTIVITY, BLANK
 from tests.feed import Fed, feed_lines
 
 CANARY = "c4n4ry-S3cr3t"
