@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
@@ -31,6 +30,7 @@ from pipeline.errors import ConfigError
 from pipeline.registry import detectors, sources
 from pipeline.stages.enrich import Principal, covers, describe
 from pipeline.stages.redact import Redactor
+from pipeline.streaming import RawTopic, Section, SourceName, Streaming
 from schemas.vocabulary import ActorKind
 
 
@@ -40,13 +40,6 @@ def _zone(name: str) -> str:
             ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         raise ValueError(f"{name!r} is no time zone; write an IANA name as Europe/Berlin") from None
-    return name
-
-
-def _source(name: str) -> str:
-    if name != "auto" and name not in sources():
-        known = ", ".join(["auto", *sources()])
-        raise ValueError(f"no source {name!r}; there is {known}")
     return name
 
 
@@ -60,14 +53,10 @@ def _network(text: str) -> str:
 Zone = Annotated[str, AfterValidator(_zone)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Input(_Model):
+class Input(Section):
     """One input, and what its lines do not say themselves."""
 
-    source: Annotated[str, AfterValidator(_source)] = Field(
+    source: SourceName = Field(
         "auto", description="Source that reads it, or auto: each line goes to its own."
     )
     path: str = Field(description="File, folder, glob, .gz, or - for standard input.")
@@ -89,7 +78,7 @@ class Input(_Model):
         return found["host"] if found else ""
 
 
-class PrincipalRule(_Model):
+class PrincipalRule(Section):
     """Who a principal is. The first entry that matches wins; what matches none is unknown."""
 
     pattern: str = Field("", description="Full principal, * for anything: User:payments-*")
@@ -104,14 +93,14 @@ class PrincipalRule(_Model):
     )
 
 
-class Estate(_Model):
+class Estate(Section):
     """Clusters and cloud accounts that belong together. A label in none is an estate of its own."""
 
     name: str = Field(min_length=1, description="What support records and findings call it.")
     clusters: tuple[str, ...] = Field((), description="Labels of inputs: their `cluster`.")
 
 
-class Redaction(_Model):
+class Redaction(Section):
     """Keyed hashes in the place of secrets, so that the same secret is recognised again."""
 
     key_file: str = Field("", description="File that holds the key; empty: [redacted], no hash.")
@@ -135,7 +124,7 @@ class Redaction(_Model):
         return Redactor(key, self.key_id)
 
 
-class Config(_Model):
+class Config(Section):
     """Everything a run is told."""
 
     store: str = Field("auditstream.db", description="The embedded store: one SQLite file.")
@@ -147,6 +136,7 @@ class Config(_Model):
     principals: tuple[PrincipalRule, ...] = Field((), description="Who is who.")
     estates: tuple[Estate, ...] = Field((), description="What belongs together.")
     redaction: Redaction = Field(Redaction(), description="How secrets are replaced.")
+    kafka: Streaming = Field(Streaming(), description="The stream.")
     detectors: dict[str, dict[str, Any]] = Field({}, description="Numbers of the detectors.")
 
     @model_validator(mode="after")
@@ -253,30 +243,42 @@ def load(path: Path | None) -> Config:
 
 def example() -> str:
     """A complete configuration with every setting at its default, commented."""
-    lines = ["# Every setting of auditstream with its default. All are optional.", ""]
-    _scalars(Config, lines)
-    for title, model, note in (
-        ("[[inputs]]", Input, "One section for each input."),
-        ("[[principals]]", PrincipalRule, PrincipalRule.__doc__ or ""),
-        ("[[estates]]", Estate, Estate.__doc__ or ""),
-    ):
-        lines += ["", f"# {note}", f"# {title}"]
-        _scalars(model, lines, comment="#   ")
-    lines += ["", f"# {Redaction.__doc__}", "[redaction]"]
-    _scalars(Redaction, lines)
+    lines = ["# Every setting of auditstream with its default. All are optional."]
+    _section(Config, "", lines)
     for name, detector in detectors().items():
         lines += ["", f"# {detector.title}.", f"[detectors.{name}]"]
         _scalars(detector.settings, lines)
     return "\n".join(lines) + "\n"
 
 
-_SECTIONS = ("inputs", "principals", "estates")
+def _section(model: type[BaseModel], name: str, lines: list[str]) -> None:
+    """The settings of a section, then its lists of sections, then the sections in it."""
+    lines += ["", *([f"# {_said(model)}", f"[{name}]"] if name else [])]
+    _scalars(model, lines)
+    inside = f"{name}." if name else ""
+    for field, entry in _LISTS.get(model, {}).items():
+        lines += ["", f"# {_said(entry)}", f"# [[{inside}{field}]]"]
+        _scalars(entry, lines, comment="#   ")
+    for field, found in model.model_fields.items():
+        default = found.get_default()
+        if isinstance(default, BaseModel):
+            _section(type(default), inside + field, lines)
+
+
+def _said(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").split("\n")[0]
+
+
+_LISTS: dict[type[BaseModel], dict[str, type[BaseModel]]] = {
+    Config: {"inputs": Input, "principals": PrincipalRule, "estates": Estate},
+    Streaming: {"raw": RawTopic},
+}
 
 
 def _scalars(model: type[BaseModel], lines: list[str], comment: str = "") -> None:
     for name, field in model.model_fields.items():
         default = field.get_default()
-        if isinstance(default, (BaseModel, dict)) or name in _SECTIONS:
+        if isinstance(default, (BaseModel, dict)) or name in _LISTS.get(model, {}):
             continue
         if field.is_required():
             default = f"a {name}"

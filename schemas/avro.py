@@ -18,7 +18,9 @@ from typing import Any, Final
 
 import fastavro
 
-NAMES: Final = ("audit_event", "finding", "dead_letter")
+NAMES: Final = (
+    "audit_event", "finding", "dead_letter", "change", "account", "observation", "clock", "state",
+)  # fmt: skip
 """The schemas there are; each is a file ``NAME.avsc`` in this package."""
 
 
@@ -106,4 +108,6 @@ def _short(kind: Any) -> str:
         return kind
     if kind["type"] == "array":
         return f"array<{_short(kind['items'])}>"
+    if kind["type"] == "map":
+        return f"map<{_short(kind['values'])}>"
     return f"fixed({kind['size']})"

@@ -104,11 +104,95 @@ class DeadLetter:
     raw: bytes
 
 
-_NAMES = {cls: tuple(f.name for f in fields(cls)) for cls in (Event, Finding, DeadLetter)}
+@dataclass(slots=True)
+class ChangeVersion:
+    """One version of one change. Meaning as in ``change.avsc``."""
+
+    id: bytes
+    version: int
+    status: str
+    cluster: str
+    time: int
+    actor: str
+    address: str
+    kind: str
+    action: str
+    target: str
+    item: str
+    before: bytes
+    after: bytes
+    outcome: str
+    confidence: str
+    timely: bool
+    missing: tuple[str, ...]
+    legs: tuple[bytes, ...]
+    leg_kinds: tuple[str, ...]
+    supersedes: tuple[bytes, ...]
+
+
+@dataclass(slots=True)
+class AccountOf:
+    """Where the items of some positions of a raw partition went. Meaning as in ``account.avsc``."""
+
+    topic: str
+    partition: int
+    start: int
+    end: int
+    lost: int
+    records: int
+    redelivered: int
+    items: int
+    events: int
+    filtered: dict[str, int]
+    dead_letters: dict[str, int]
+
+
+@dataclass(slots=True)
+class Observation:
+    """One event as one key of a counter sees it. Meaning as in ``observation.avsc``."""
+
+    detector: str
+    cluster: str
+    key: str
+    id: bytes
+    time: int
+    weight: int
+    suspect: bool
+    success: bool
+    grave: bool
+    tag: str
+
+
+@dataclass(slots=True)
+class Clock:
+    """How far a raw partition has come in a cluster's time. Meaning as in ``clock.avsc``."""
+
+    topic: str
+    partition: int
+    cluster: str
+    time: int
+
+
+@dataclass(slots=True)
+class HeldState:
+    """What a worker knows behind a position. Meaning as in ``state.avsc``."""
+
+    topic: str
+    partition: int
+    name: bytes
+    state: bytes
+
+
+Row = Event | Finding | DeadLetter | ChangeVersion | AccountOf | Observation | Clock | HeldState
+
+_NAMES = {
+    cls: tuple(f.name for f in fields(cls))
+    for cls in (Event, Finding, DeadLetter, ChangeVersion, AccountOf, Observation, Clock, HeldState)
+}
 _VALUES = {cls: attrgetter(*names) for cls, names in _NAMES.items()}
 
 
-def columns(row: Event | Finding | DeadLetter) -> dict[str, Any]:
+def columns(row: Row) -> dict[str, Any]:
     """The row as fastavro takes it: field name to value, nested records as dictionaries."""
     cls = type(row)
     out: dict[str, Any] = dict(zip(_NAMES[cls], _VALUES[cls](row), strict=True))

@@ -6,13 +6,29 @@ from typing import Any
 import pytest
 
 from schemas.avro import NAMES, schema
-from schemas.types import Carriage, DeadLetter, Event, Finding, columns
+from schemas.types import (
+    AccountOf,
+    Carriage,
+    ChangeVersion,
+    Clock,
+    DeadLetter,
+    Event,
+    Finding,
+    HeldState,
+    Observation,
+    columns,
+)
 from tests.schemas import made
 
 MIRRORS: list[tuple[str, type]] = [
     ("audit_event", Event),
     ("finding", Finding),
     ("dead_letter", DeadLetter),
+    ("change", ChangeVersion),
+    ("account", AccountOf),
+    ("observation", Observation),
+    ("clock", Clock),
+    ("state", HeldState),
 ]
 PYTHON = {"string": "str", "long": "int", "int": "int", "boolean": "bool", "bytes": "bytes"}
 
@@ -28,6 +44,8 @@ def avro_fields(name: str) -> dict[str, str]:
         if kind["type"] == "fixed":
             named[kind["name"]] = "bytes"
             return "bytes"
+        if kind["type"] == "map":
+            return f"dict[str, {python(kind['values'])}]"
         return short if kind["type"] == "record" else f"tuple[{python(kind['items'])}, ...]"
 
     return {field["name"]: python(field["type"]) for field in schema(name).avro["fields"]}

@@ -1,0 +1,143 @@
+"""What the stream is told: brokers, logins, topics. The configuration's ``[kafka]`` section.
+
+Secrets are never in the configuration: it names a file or an environment variable that holds one.
+"""
+
+from __future__ import annotations
+
+import os
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from pipeline.errors import ConfigError
+from pipeline.registry import sources
+
+RAW: Final = "raw"
+"""Topics ``PREFIX.raw.SOURCE`` hold what that source reads, ``PREFIX.raw.auto`` anything."""
+
+
+class Section(BaseModel):
+    """A section of the configuration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def source_name(name: str) -> str:
+    """The name, if a source has it; else `ValueError`."""
+    if name != "auto" and name not in sources():
+        known = ", ".join(["auto", *sources()])
+        raise ValueError(f"no source {name!r}; there is {known}")
+    return name
+
+
+SourceName = Annotated[str, AfterValidator(source_name)]
+
+
+def secret(file: str, variable: str, what: str) -> str:
+    """The secret that a file, or else an environment variable, holds; empty where neither is said.
+
+    Raises:
+        ConfigError: it cannot be read, or is empty.
+    """
+    if not (file or variable):
+        return ""
+    try:
+        found = Path(file).read_text().strip() if file else os.environ.get(variable, "")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the {what} in {file} cannot be read: {error}") from None
+    if not found:
+        raise ConfigError(f"the {what} in {file or f'${variable}'} is empty")
+    return found
+
+
+class Tls(Section):
+    """Encryption towards brokers or registry. Certificates are verified, always."""
+
+    enabled: bool = Field(False, description="Whether to use TLS.")
+    ca_file: str = Field("", description="PEM of the authorities to trust; empty: the system's.")
+    certificate_file: str = Field("", description="PEM of our own certificate (mTLS).")
+    key_file: str = Field("", description="PEM of its private key.")
+    key_password_file: str = Field("", description="File that holds the key's password.")
+    key_password_env: str = Field("", description="Or: environment variable that holds it.")
+
+
+class Sasl(Section):
+    """How to log in to the brokers."""
+
+    mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
+        "", description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER; empty: none."
+    )
+    username: str = Field("", description="Of PLAIN and SCRAM.")
+    password_file: str = Field("", description="File that holds the password.")
+    password_env: str = Field("", description="Or: environment variable that holds it.")
+    token_url: str = Field("", description="OAUTHBEARER: where a token is had (OIDC).")
+    client_id: str = Field("", description="OAUTHBEARER: as whom.")
+    client_secret_file: str = Field("", description="File that holds the client's secret.")
+    client_secret_env: str = Field("", description="Or: environment variable that holds it.")
+    scope: str = Field("", description="OAUTHBEARER: scope to ask for.")
+
+
+class Registry(Section):
+    """A schema registry with Confluent's API; without one, Avro's single-object encoding."""
+
+    url: str = Field("", description="Where it is, e.g. https://registry.example.com; empty: none.")
+    username: str = Field("", description="As whom.")
+    password_file: str = Field("", description="File that holds the password.")
+    password_env: str = Field("", description="Or: environment variable that holds it.")
+    tls: Tls = Field(Tls(), description="Towards the registry.")
+
+
+class RawTopic(Section):
+    """Topics to read, and what their records do not say themselves."""
+
+    topic: str = Field(description="Name, or pattern with *: connect-logs-*")
+    source: SourceName = Field("auto", description="Source that reads it, or auto.")
+    cluster: str = Field("default", description="Label of the cluster or cloud account.")
+    host: str = Field("", description="Host that wrote it, where nothing better is said.")
+    zone: str = Field("", description="Time zone of stamps without an offset.")
+
+
+class Streaming(Section):
+    """The stream: where it runs. `auditstream topics plan` says what it needs there."""
+
+    brokers: str = Field("127.0.0.1:9092", description="HOST:PORT,HOST:PORT")
+    prefix: str = Field(
+        "audit", pattern=r"^[a-zA-Z0-9_-]{1,100}$",
+        description="Topics are called PREFIX.events and so on.",
+    )  # fmt: skip
+    group: str = Field(
+        "auditstream", pattern=r"^[a-zA-Z0-9._-]{1,100}$",
+        description="Consumer groups and transactional ids are called GROUP-ROLE.",
+    )  # fmt: skip
+    partitions: int = Field(8, ge=1, le=10_000, description="Of each topic that is made.")
+    replication: int = Field(3, ge=1, le=32_767, description="Copies of each topic.")
+    horizon_days: int = Field(
+        40, ge=1, description="How long audit.control and the counters keep what they hold."
+    )
+    retention_days: int = Field(7, ge=1, description="How long the other topics do.")
+    folder: str = Field(
+        "", description="Where a worker keeps what it can make anew; empty: a temporary folder."
+    )
+    raw: tuple[RawTopic, ...] = Field(
+        (), description="Topics beside PREFIX.raw.*; the first entry that matches counts."
+    )
+    tls: Tls = Field(Tls(), description="Towards the brokers.")
+    sasl: Sasl = Field(Sasl(), description="Who we are.")
+    registry: Registry = Field(Registry(), description="Where schemas are.")
+
+    def topic(self, name: str) -> str:
+        """The full name of one of our topics: ``events``, ``dead-letters`` …"""
+        return f"{self.prefix}.{name}"
+
+    def raw_topic(self, topic: str) -> RawTopic | None:
+        """What is said of a topic of raw records; None: it is none."""
+        for entry in self.raw:
+            if fnmatchcase(topic, entry.topic):
+                return entry
+        source = topic.removeprefix(f"{self.prefix}.{RAW}.")
+        if source != topic and (source == "auto" or source in sources()):
+            return RawTopic(topic=topic, source=source)
+        return None

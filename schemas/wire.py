@@ -1,0 +1,123 @@
+"""Rows as bytes on the wire, and back: Avro, with a word before it that says which schema.
+
+Two ways of saying so. Avro's single-object encoding (Avro 1.12 specification, "Single-object
+encoding"): ``C3 01`` and the schema's CRC-64-AVRO fingerprint, little-endian; the schemas are in
+this package, those of each release too. And Confluent's wire format, where a registry holds the
+schemas: ``00`` and the schema's number there, big-endian. A row written by another release is
+resolved to today's schema (Avro 1.12, "Schema Resolution").
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+import fastavro
+from fastavro.schema import fingerprint, to_parsing_canonical_form
+
+from schemas.avro import schema
+from schemas.types import Row, columns
+
+SINGLE_OBJECT: Final = b"\xc3\x01"
+CONFLUENT: Final = b"\x00"
+_SINGLE_HEAD, _CONFLUENT_HEAD = 10, 5
+
+Encode = Callable[[Row], bytes]
+"""A row to bytes. Raises what fastavro raises where it is not of its schema."""
+Decode = Callable[[bytes], dict[str, Any]]
+"""Bytes to a row, by column. Raises `Undecodable`."""
+
+
+class Undecodable(ValueError):
+    """Bytes that are no row of the schema asked for; says why, without a word of what they hold."""
+
+
+def parsed(text: str) -> Any:
+    """A schema as fastavro takes it, from its JSON."""
+    return fastavro.parse_schema(json.loads(text))
+
+
+def mark(avro: Any) -> bytes:
+    """What stands before a row in the single-object encoding."""
+    canonical = to_parsing_canonical_form(avro)
+    # The fingerprint is a number in hexadecimal; on the wire it is little-endian.
+    return SINGLE_OBJECT + bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))[::-1]
+
+
+@cache
+def released(name: str) -> Mapping[bytes, Any]:
+    """Schemas of that name of all releases and of today, by their mark."""
+    found = [schema(name).avro]
+    for folder in (files(__package__) / "releases").iterdir():
+        path = folder / f"{name}.avsc"
+        if path.is_file():
+            found.append(parsed(path.read_text("utf-8")))
+    return {mark(avro): avro for avro in found}
+
+
+def encoder(name: str, head: bytes = b"") -> Encode:
+    """Writes rows of a schema.
+
+    Args:
+        name: one of :data:`schemas.avro.NAMES`.
+        head: what stands before each; default: the single-object encoding's.
+    """
+    avro = schema(name).avro
+    head = head or mark(avro)
+    write = fastavro.schemaless_writer
+
+    def encode(row: Row) -> bytes:
+        out = io.BytesIO()
+        out.write(head)
+        write(out, avro, columns(row))
+        return out.getvalue()
+
+    return encode
+
+
+def decoder(name: str, registered: Callable[[int], Any] | None = None) -> Decode:
+    """Reads rows of a schema, written by any release.
+
+    Args:
+        registered: the parsed schema of a number in the registry, where there is one; raises
+            `Undecodable` if it has none.
+    """
+    ours = schema(name).avro
+    known = released(name)
+    read = fastavro.schemaless_reader
+    resolved: dict[bytes, tuple[Any, Any]] = {
+        head: (avro, None if avro is ours else ours) for head, avro in known.items()
+    }
+
+    def decode(value: bytes) -> dict[str, Any]:
+        size = _SINGLE_HEAD if value[:2] == SINGLE_OBJECT else _CONFLUENT_HEAD
+        head = value[:size]
+        pair = resolved.get(head)
+        if pair is None:
+            pair = resolved[head] = _writer(name, head, registered), ours
+        body = io.BytesIO(value)
+        body.seek(size)
+        try:
+            row: Any = read(body, *pair)
+        except Exception as error:
+            raise Undecodable(f"not a row of {name}: {type(error).__name__}") from None
+        found: dict[str, Any] = row
+        return found
+
+    return decode
+
+
+def _writer(name: str, head: bytes, registered: Callable[[int], Any] | None) -> Any:
+    """The schema that ``head`` names."""
+    if head[:2] == SINGLE_OBJECT:
+        said = head[:1:-1].hex()
+        raise Undecodable(f"{name}: no release has a schema of fingerprint {said}; upgrade first")
+    if head[:1] != CONFLUENT or len(head) < _CONFLUENT_HEAD:
+        raise Undecodable(f"{name}: neither Avro's single-object encoding nor Confluent's format")
+    if registered is None:
+        raise Undecodable(f"{name}: in Confluent's wire format, and no registry is configured")
+    return registered(int.from_bytes(head[1:], "big"))
