@@ -20,16 +20,18 @@ import fastavro
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from schemas.avro import schema
-from schemas.types import Row, columns
+from schemas.types import Row
+from schemas.writing import writer
 
 SINGLE_OBJECT: Final = b"\xc3\x01"
 CONFLUENT: Final = b"\x00"
 _SINGLE_HEAD, _CONFLUENT_HEAD = 10, 5
 
 Encode = Callable[[Row], bytes]
-"""A row to bytes. Raises what fastavro raises where it is not of its schema."""
+"""A row to bytes. Raises TypeError, ValueError (UnicodeEncodeError is one: a lone surrogate),
+OverflowError or AttributeError where it is not of its schema."""
 Decode = Callable[[bytes], dict[str, Any]]
-"""Bytes to a row, by column. Raises `Undecodable`."""
+"""Bytes to a row: its columns, nested records as dictionaries. Raises `Undecodable`."""
 
 
 class Undecodable(ValueError):
@@ -44,19 +46,18 @@ def parsed(text: str) -> Any:
 def mark(avro: Any) -> bytes:
     """What stands before a row in the single-object encoding."""
     canonical = to_parsing_canonical_form(avro)
-    # The fingerprint is a number in hexadecimal; on the wire it is little-endian.
-    return SINGLE_OBJECT + bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))[::-1]
+    # Fastavro gives this fingerprint as the bytes on the wire, in hexadecimal: little-endian.
+    return SINGLE_OBJECT + bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
 
 
 @cache
 def released(name: str) -> Mapping[bytes, Any]:
     """Schemas of that name of all releases and of today, by their mark."""
-    found = [schema(name).avro]
-    for folder in (files(__package__) / "releases").iterdir():
-        path = folder / f"{name}.avsc"
-        if path.is_file():
-            found.append(parsed(path.read_text("utf-8")))
-    return {mark(avro): avro for avro in found}
+    paths = [folder / f"{name}.avsc" for folder in (files(__package__) / "releases").iterdir()]
+    found = [parsed(path.read_text("utf-8")) for path in paths if path.is_file()]
+    # Today's last: a release that has it too must not take its place, or rows would be resolved
+    # from a schema to itself.
+    return {mark(avro): avro for avro in (*found, schema(name).avro)}
 
 
 def encoder(name: str, head: bytes = b"") -> Encode:
@@ -67,16 +68,7 @@ def encoder(name: str, head: bytes = b"") -> Encode:
         head: what stands before each; default: the single-object encoding's.
     """
     avro = schema(name).avro
-    head = head or mark(avro)
-    write = fastavro.schemaless_writer
-
-    def encode(row: Row) -> bytes:
-        out = io.BytesIO()
-        out.write(head)
-        write(out, avro, columns(row))
-        return out.getvalue()
-
-    return encode
+    return writer(avro, head or mark(avro))
 
 
 def decoder(name: str, registered: Callable[[int], Any] | None = None) -> Decode:
@@ -86,32 +78,50 @@ def decoder(name: str, registered: Callable[[int], Any] | None = None) -> Decode
         registered: the parsed schema of a number in the registry, where there is one; raises
             `Undecodable` if it has none.
     """
-    ours = schema(name).avro
-    known = released(name)
+    return resolver(name, schema(name).avro, released(name), registered)
+
+
+def resolver(
+    name: str,
+    ours: Any,
+    known: Mapping[bytes, Any],
+    registered: Callable[[int], Any] | None = None,
+) -> Decode:
+    """Reads rows as one schema says that others wrote.
+
+    Args:
+        name: what to call the rows in errors.
+        ours: the schema to read them as.
+        known: schemas they may be of, by their mark.
+        registered: as of :func:`decoder`.
+    """
     read = fastavro.schemaless_reader
-    resolved: dict[bytes, tuple[Any, Any]] = {
-        head: (avro, None if avro is ours else ours) for head, avro in known.items()
-    }
+    resolved = {head: (avro, None if avro is ours else ours) for head, avro in known.items()}
 
     def decode(value: bytes) -> dict[str, Any]:
         size = _SINGLE_HEAD if value[:2] == SINGLE_OBJECT else _CONFLUENT_HEAD
         head = value[:size]
         pair = resolved.get(head)
         if pair is None:
-            pair = resolved[head] = _writer(name, head, registered), ours
+            avro = _written(name, head, registered)
+            # Resolving costs more than reading, and from a schema to itself nothing is gained.
+            pair = (ours, None) if mark(avro) == mark(ours) else (avro, ours)
+            resolved[head] = pair
         body = io.BytesIO(value)
         body.seek(size)
         try:
             row: Any = read(body, *pair)
         except Exception as error:
             raise Undecodable(f"not a row of {name}: {type(error).__name__}") from None
+        if body.tell() != len(value):
+            raise Undecodable(f"not a row of {name}: there is more than one")
         found: dict[str, Any] = row
         return found
 
     return decode
 
 
-def _writer(name: str, head: bytes, registered: Callable[[int], Any] | None) -> Any:
+def _written(name: str, head: bytes, registered: Callable[[int], Any] | None) -> Any:
     """The schema that ``head`` names."""
     if head[:2] == SINGLE_OBJECT:
         said = head[:1:-1].hex()

@@ -1,11 +1,13 @@
-"""Events, findings and dead letters as the engine makes them, from lines made up for the purpose.
+"""Rows of every schema: events, findings and dead letters as the engine makes them, from lines made
+up for the purpose, and what the stream makes of those.
 
 The lines hold what an attacker or an odd estate would put there. All addresses are reserved ones.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -13,10 +15,21 @@ from pipeline.batch import Ingested, Record, Stream
 from pipeline.config import Config
 from pipeline.engine import Plan, ingest
 from pipeline.registry import sources
-from pipeline.stages.detect import detect
+from pipeline.stages.detect import detect, sighted
 from pipeline.stages.enrich import Principal, describe
 from pipeline.stages.redact import Redactor
-from schemas.types import DeadLetter, Event, Finding
+from schemas.types import (
+    AccountOf,
+    ChangeVersion,
+    Clock,
+    DeadLetter,
+    Event,
+    Finding,
+    HeldState,
+    Observation,
+    Row,
+    columns,
+)
 from tests.detectors.test_estates import Estate, grant
 
 PRINCIPALS = (
@@ -52,6 +65,8 @@ RESOURCES = (
     ("TransactionalId:LITERAL", "x" * 9000),
 )
 OPERATIONS = ("READ", "WRITE", "CLUSTER_ACTION", "ALTER_CONFIGS", "TWO_PHASE_COMMIT", "TELEPORT")
+LEAVES: Final = ("audit_event", "finding", "dead_letter")
+"""Schemas whose rows leave as JSON, so that their columns say where it states them."""
 STAMP = "2026-11-20 23:52:44,297"
 
 
@@ -226,3 +241,71 @@ def findings() -> tuple[Finding, ...]:
     for size in range(len(legs) + 1):
         made += estate.judge(legs[:size])
     return (*made, *estate.judge([]))
+
+
+def changes() -> tuple[ChangeVersion, ...]:
+    """A change, amended and withdrawn, and one that nobody knows much of."""
+    ids = tuple(bytes([n]) * 16 for n in range(4))
+    bare = ChangeVersion(
+        id=ids[0], version=1, status="open", cluster="prod", time=1, actor="", address="",
+        kind="acl", action="create", target="Topic:Å\0\n", item="", before=b"null",
+        after=b'{"host":"*"}', outcome="success", confidence="low", timely=False,
+        missing=("api", "controller"), legs=ids[:1], leg_kinds=("metadata",), supersedes=(),
+    )  # fmt: skip
+    full = replace(
+        bare, version=2, actor="User:alice", address="192.0.2.7", item="x" * 9000, timely=True,
+        missing=(), legs=ids, leg_kinds=("api",) * 4, supersedes=ids[1:3],
+    )  # fmt: skip
+    return bare, full, replace(full, version=3, status="withdrawn", time=-1)
+
+
+def accounts() -> tuple[AccountOf, ...]:
+    """An account of nothing, and one of everything."""
+    sums = {"kafka_authorizer:continuation": 3, "kraft:replay": 1 << 40}
+    return (
+        AccountOf("audit.raw.auto", 0, 0, 0, 0, 0, 0, 0, 0, {}, {}),
+        AccountOf("audit.raw.auto", 7, 1, 1 << 62, 9, 8, 7, 6, 5, sums, {"torn": 1}),
+    )
+
+
+def observations() -> tuple[Observation, ...]:
+    """Events as the counters see them."""
+    batch = [*_spike("login", range(600, 610)), *events()]
+    return tuple(sighted(Config().active(), batch))
+
+
+def clocks() -> tuple[Clock, ...]:
+    """Clocks, before and after the epoch."""
+    return Clock("audit.raw.auto", 0, "prod", 1_795_218_764_297), Clock("", 9_999, "", -1)
+
+
+def states() -> tuple[HeldState, ...]:
+    """What a worker keeps of a partition, and of a stream."""
+    return (
+        HeldState("audit.raw.auto", 0, b"", b"{}"),
+        HeldState("audit.raw.auto", 0, b"\0stream\xff", orjson.dumps({"held": "x" * 100_000})),
+    )
+
+
+_MADE: Final[Mapping[str, Callable[[], Sequence[Row]]]] = {
+    "audit_event": events,
+    "finding": findings,
+    "dead_letter": dead_letters,
+    "change": changes,
+    "account": accounts,
+    "observation": observations,
+    "clock": clocks,
+    "state": states,
+}
+
+
+def rows(name: str) -> Sequence[Row]:
+    """Rows of the schema of that name."""
+    made = _MADE[name]()
+    assert made
+    return made
+
+
+def as_read(row: Row) -> dict[str, Any]:
+    """The row as Avro gives it back: arrays are lists."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in columns(row).items()}

@@ -4,6 +4,7 @@ import re
 
 from schemas.avro import schemas
 from schemas.field_table import HEADINGS, field_table, rows
+from tests.schemas.made import LEAVES
 
 
 def test_every_column_is_in_it() -> None:
@@ -17,7 +18,7 @@ def test_every_column_is_in_it() -> None:
 def test_every_row_says_something() -> None:
     for row in rows():
         assert row.doc
-        assert row.path or row.column in ("ocsf", "raw")
+        assert row.path or row.column in ("ocsf", "raw") or row.schema not in LEAVES
         assert bool(row.column) == bool(row.avro)
         assert bool(row.path) == bool(row.opensearch)
 

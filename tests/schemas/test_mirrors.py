@@ -82,11 +82,12 @@ def test_the_nested_record_is_mirrored() -> None:
     assert list(mirrored(Carriage).items()) == list(said.items())
 
 
-def test_rows_have_avros_fields() -> None:
-    for name, row in (
-        ("audit_event", made.events()[0]),
-        ("finding", made.findings()[0]),
-        ("dead_letter", made.dead_letters()[0]),
-    ):
+@pytest.mark.parametrize(("name", "cls"), MIRRORS)
+def test_rows_have_avros_fields(name: str, cls: type) -> None:
+    for row in made.rows(name):
+        assert type(row) is cls
         assert set(columns(row)) == set(avro_fields(name))
+
+
+def test_rows_have_the_nested_records_fields() -> None:
     assert list(columns(made.events()[0])["carriage"]) == list(mirrored(Carriage))
