@@ -7,7 +7,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -50,6 +50,9 @@ def _network(text: str) -> str:
         raise ValueError(f"{text!r} is no network; write 192.0.2.0/24") from None
 
 
+KAFKA: Final = "kafka:"
+"""Before the name of a topic in the place of a path; a file of such a name is ./kafka:NAME."""
+
 Zone = Annotated[str, AfterValidator(_zone)]
 
 
@@ -59,7 +62,7 @@ class Input(Section):
     source: SourceName = Field(
         "auto", description="Source that reads it, or auto: each line goes to its own."
     )
-    path: str = Field(description="File, folder, glob, .gz, or - for standard input.")
+    path: str = Field(description="File, folder, glob, .gz, - for standard input, or kafka:TOPIC.")
     cluster: str = Field("default", description="Label of the cluster or cloud account.")
     host: str = Field("", description="Host that wrote it; or take it from the path:")
     host_pattern: str = Field(
@@ -68,6 +71,11 @@ class Input(Section):
     zone: Zone = Field(
         "", description="Time zone of stamps without an offset; empty: UTC, and events say so."
     )
+
+    @property
+    def topic(self) -> str:
+        """The recorded topic that is read, or empty: it is none."""
+        return self.path.removeprefix(KAFKA) if self.path.startswith(KAFKA) else ""
 
     def host_of(self, path: str) -> str:
         """The host of a file of this input."""

@@ -7,7 +7,9 @@
     └── UnusableError             an input or a store cannot be used: exit status 1
         ├── ConfigError           a configuration that cannot be read or means nothing
         ├── InputError            a file, folder or stream that cannot be read
-        └── StoreError            a store that cannot be opened, is another release's, or is full
+        ├── StoreError            a store that cannot be opened, is another release's, or is full
+        ├── ClusterError          brokers that cannot be reached, or topics that are not fit
+        └── RegistryError         a schema registry that cannot be asked, or lacks our schemas
     Unreadable                    one line its source cannot read: becomes a dead letter
 
 ``Unreadable`` never leaves the engine. Nothing else is raised on account of what a record holds.
@@ -64,6 +66,8 @@ class Reason(StrEnum):
     """It can be read as more than one actor's deed."""
     CUT_SHORT = "cut_short"
     """The carrier ends in the middle: a truncated gzip, a last piece that never came."""
+    FOREIGN = "foreign"
+    """In a topic of the stream's own: no row of that topic's schema."""
     FAULT = "fault"
     """The source itself failed on it: a fault of ours, to be reported."""
 

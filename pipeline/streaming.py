@@ -78,6 +78,9 @@ class Sasl(Section):
     client_secret_file: str = Field("", description="File that holds the client's secret.")
     client_secret_env: str = Field("", description="Or: environment variable that holds it.")
     scope: str = Field("", description="OAUTHBEARER: scope to ask for.")
+    token_ca_file: str = Field(
+        "", description="PEM of the authorities to trust for token_url; empty: the system's."
+    )
 
 
 class Registry(Section):
@@ -120,6 +123,13 @@ class Streaming(Section):
     retention_days: int = Field(7, ge=1, description="How long the other topics do.")
     folder: str = Field(
         "", description="Where a worker keeps what it can make anew; empty: a temporary folder."
+    )
+    session_s: int = Field(
+        20, ge=6, le=1800,
+        description="How long a worker that says nothing is waited for before others take over.",
+    )  # fmt: skip
+    batch_records: int = Field(
+        10_000, ge=1, le=100_000, description="Records of one partition that are one transaction."
     )
     raw: tuple[RawTopic, ...] = Field(
         (), description="Topics beside PREFIX.raw.*; the first entry that matches counts."

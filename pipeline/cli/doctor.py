@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pipeline.batch import Stream
 from pipeline.cli.present import clean
-from pipeline.cli.run import _inputs
+from pipeline.cli.run import inputs_of
 from pipeline.collectors.files import LineReader, discover, open_stream
 from pipeline.config import Config, Input, load
 from pipeline.engine import Plan, ingest
@@ -56,10 +56,13 @@ def _run(arguments: argparse.Namespace) -> int:
     checks += _store(path, required=bool(arguments.store))
     if config.principals and path.exists():
         checks += _strangers(path)
-    inputs = _inputs(arguments.input, config)
+    inputs = inputs_of(arguments.input, config)
     if not inputs:
         checks.append(Check("note", "no inputs", "name them with --input or in the configuration"))
     for given in inputs:
+        if given.topic:
+            checks.append(Check("note", f"input {given.path}", "topics are not looked into here"))
+            continue
         checks += _input(config.plan(), given)
     for check in checks:
         print(f"{check.level:<5}{clean(check.what)}")

@@ -25,7 +25,8 @@ from pipeline.runtimes.follow import follow
 from pipeline.sinks.sqlite import SqliteStore
 from pipeline.sinks.sqlite_query import SqliteReader
 
-_INTERRUPTED = 130
+INTERRUPTED = 130
+"""Exit status, as a shell has it for SIGINT."""
 _QUIET_S = 2.0
 _MOST_FINDINGS = 20
 
@@ -45,15 +46,20 @@ def add(commands: Any) -> None:
         action="append",
         default=[],
         metavar="SOURCE=PATH",
-        help="source (or auto) and a file, folder, glob, .gz or -; takes the place of the "
-        "configuration's inputs; may be repeated",
+        help="source (or auto) and a file, folder, glob, .gz, - or kafka:TOPIC; takes the place of "
+        "the configuration's inputs; may be repeated",
     )
     p.add_argument("--store", type=Path, metavar="PATH", help="default: the configuration's")
     p.add_argument("--follow", action="store_true", help="go on as files grow, until interrupted")
     p.add_argument("--summary", choices=("text", "json"), default="text")
 
 
-def _inputs(given: list[str], config: Config) -> list[Input]:
+def inputs_of(given: list[str], config: Config) -> list[Input]:
+    """The inputs that arguments name, else the configuration's.
+
+    Raises:
+        ArgumentError: an argument names no source or no path.
+    """
     if not given:
         return list(config.inputs)
     out = []
@@ -72,7 +78,7 @@ def _inputs(given: list[str], config: Config) -> list[Input]:
 
 def _run(arguments: argparse.Namespace) -> int:
     config = load(arguments.config)
-    inputs = _inputs(arguments.input, config)
+    inputs = inputs_of(arguments.input, config)
     if inputs:
         path = arguments.store or Path(config.store)
         return _into(path, config, inputs, arguments)
@@ -113,7 +119,7 @@ Next:
   auditstream doctor --input auto=/var/log/kafka     what your logs cannot show"""
 
 
-class _Progress:
+class ProgressLine:
     """A line on standard error every second of a long run."""
 
     def __init__(self) -> None:
@@ -141,7 +147,7 @@ class _Progress:
 
 def _into(path: Path, config: Config, inputs: list[Input], arguments: argparse.Namespace) -> int:
     store = SqliteStore(path)
-    progress = _Progress()
+    progress = ProgressLine()
     try:
         runtime = Embedded(config, inputs, store, progress)
 
@@ -160,7 +166,7 @@ def _into(path: Path, config: Config, inputs: list[Input], arguments: argparse.N
     else:
         _as_text(summary, path, seconds)
     if summary.stopped and not arguments.follow:
-        return _INTERRUPTED
+        return INTERRUPTED
     return 1 if summary.unusable else 0
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pipeline.batch import Record
 from pipeline.collectors.documents import CutShort, Documents, Readable, is_document
+from pipeline.collectors.progress import PROGRESS_ID
 from pipeline.errors import InputError
 from pipeline.sinks.sqlite_schema import APPLICATION_ID
 
@@ -269,7 +270,7 @@ def discover(
     """Files that ``path`` means: itself, those below a folder, or those a glob matches.
 
     Hidden files in a folder are left alone, as a shell's glob leaves them, and so are folders
-    behind a symbolic link. A store of ours is no input.
+    behind a symbolic link. What we keep ourselves is no input.
 
     Args:
         refuse: told of folders that cannot be listed.
@@ -321,4 +322,5 @@ def _a_store(path: Path) -> bool:
             head = file.read(_APPLICATION_ID_AT + 4)
     except OSError:
         return False
-    return head.startswith(_SQLITE) and head[_APPLICATION_ID_AT:] == APPLICATION_ID.to_bytes(4)
+    ours = APPLICATION_ID.to_bytes(4), PROGRESS_ID.to_bytes(4)
+    return head.startswith(_SQLITE) and head[_APPLICATION_ID_AT:] in ours

@@ -8,32 +8,22 @@ one transaction: a killed run goes on where it was, and a second run adds nothin
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import orjson
 
-from pipeline.batch import Account, Reading, Stream
-from pipeline.clocks import clock
-from pipeline.collectors.files import discover, open_stream, shown
-from pipeline.collectors.identity import Identity, Tells, identify
-from pipeline.collectors.pipes import Pipe
+from pipeline.batch import Account
 from pipeline.config import Config, Input
-from pipeline.engine import Plan
-from pipeline.errors import InputError
+from pipeline.runtimes.inputs import Found, Inputs
 from pipeline.runtimes.judge import Judge
-from pipeline.runtimes.lanes import BEFORE_ALL, Chunk, Lane, Stride
+from pipeline.runtimes.lanes import Chunk, Lane, Stride
 from pipeline.runtimes.merge import Ahead, Feed, Taken, merged
 from pipeline.sinks.sqlite import SqliteStore, StreamRow
-from pipeline.stages.detect import Active, detect, sightings
-from pipeline.stages.enrich import address
-from pipeline.stages.identify import digest
-from pipeline.stages.recognise import Look, recogniser
+from pipeline.stages.detect import detect, sightings
 from schemas.types import DeadLetter, Event
 
 COMMIT_EVENTS = 10_000
@@ -46,38 +36,26 @@ _PATIENCE_S = 1.0
 
 
 @dataclass(slots=True)
-class Summary:
+class Summary(Found):
     """What a run did, and what the store then holds.
 
     Attributes:
         account: of this run.
         findings: ids of those it raised or amended.
         late: events that came behind a detector's horizon.
-        unrecognised: files in which nothing is of a kind that is read; they are not counted.
-        unusable: files and folders that could not be read, and why.
         unread: by input, lines by logger that no source reads yet.
-        complaints: what a person should know.
-        stopped: it was interrupted.
         store: what the store holds, of all runs.
     """
 
     account: Account = field(default_factory=Account)
     findings: set[bytes] = field(default_factory=set)
     late: int = 0
-    unrecognised: list[str] = field(default_factory=list)
-    unusable: list[str] = field(default_factory=list)
     unread: dict[str, dict[str, int]] = field(default_factory=dict)
-    complaints: list[str] = field(default_factory=list)
-    stopped: bool = False
     store: dict[str, int] = field(default_factory=dict)
 
 
-class Embedded:
-    """One run over bounded inputs, or with :mod:`pipeline.runtimes.follow` over growing ones.
-
-    Attributes:
-        stop: set to end the run after the chunk at hand; what was read is kept.
-    """
+class Embedded(Inputs):
+    """One run over bounded inputs, or with :mod:`pipeline.runtimes.follow` over growing ones."""
 
     def __init__(
         self,
@@ -86,14 +64,12 @@ class Embedded:
         store: SqliteStore,
         progress: Callable[[str, int], None],
     ) -> None:
-        self.config, self.inputs, self.store = config, inputs, store
-        self.progress = progress
-        self.plan: Plan = config.plan()
-        self.active: Active = config.active()
+        super().__init__(config, inputs, config.plan())
+        self.store, self.progress = store, progress
         self.judge = Judge(config.active_estates(), store, config.estate_of)
-        self.summary = Summary()
-        self.stop = False
+        self.summary = self.found = Summary()
         self._written = 0
+        self._held = ExitStack()
 
     def run(self) -> Summary:
         """Read every input to its end.
@@ -102,10 +78,11 @@ class Embedded:
             InputError: an input does not exist or cannot be read.
             StoreError: the store cannot be written.
         """
-        lanes = self.lanes()
-        stride = self.stride(len(lanes))
-        self.drain([(lane, lane.chunks(stride)) for lane in lanes], stride)
-        return self.finish(lanes)
+        with self._held:
+            lanes = self.lanes()
+            stride = self.stride(len(lanes))
+            self.drain([(lane, lane.chunks(stride)) for lane in lanes], stride)
+            return self.finish(lanes)
 
     def finish(self, lanes: Iterable[Lane]) -> Summary:
         """Judge what there is; the summary, with what the store holds and the lanes have to say."""
@@ -144,94 +121,28 @@ class Embedded:
 
     # What there is to read.
 
-    def lanes(self) -> list[Lane]:
-        """One lane for each stream of bounded inputs."""
-        lanes: dict[bytes, Lane] = {}
-        sizes: dict[Path, tuple[bool, int]] = {}
-        for given in self.inputs:
-            if given.path == "-":
-                lane = self._standard_input(given)
-                if lane is not None:
-                    lanes[lane.row.key] = lane
-                continue
-            for path in discover(given.path, self.refuse):
-                try:
-                    what = self._identified(given, path, sizes)
-                except InputError as error:
-                    self.summary.unusable.append(str(error))
-                    continue
-                if self.is_read(given, shown(path), what):
-                    lane = self.lane(given, shown(path), what)
-                    lanes.setdefault(lane.row.key, lane).files.append(path)
-        for lane in lanes.values():
-            lane.files.sort(key=lambda p: sizes[p])
-        return list(lanes.values())
+    def kept(self, key: bytes) -> StreamRow | None:
+        """The stream's row in the store."""
+        return self.store.stream(key)
 
-    def refuse(self, error: OSError) -> None:
-        """Note a folder that cannot be listed."""
-        said = f"the folder {error.filename} cannot be read: {error.strerror}"
-        self.summary.unusable.append(said)
+    def add_topics(self, topics: Sequence[Input], lanes: dict[bytes, Lane]) -> None:
+        """Read recorded topics to their end, and add their streams."""
+        # Kafka's client is loaded by those who read topics alone.
+        from pipeline.runtimes.kafka.recorded import Recorded
 
-    def _identified(
-        self, given: Input, path: Path, sizes: dict[Path, tuple[bool, int]]
-    ) -> Identity:
-        with open_stream(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            sizes[path] = path.suffix == ".gz", -size
-            return identify(file, *self.tells(given, shown(path)), self.plan.max_record_bytes)
+        recorded = self._held.enter_context(Recorded(self.config, lambda: self.stop))
+        for given in topics:
+            recorded.fetch(given)
+        for stream, replay in recorded.replays():
+            start = replay.first_time(self.look(stream))
+            lane = self.lane_for(stream, start)
+            lanes.setdefault(lane.row.key, lane).replay = replay
 
-    def is_read(self, given: Input, carrier: str, what: Identity) -> bool:
-        """Whether anything is to be read in a file; one with something else in it is named."""
-        if what.recognised or (given.source != "auto" and not what.empty):
-            return True
-        if not what.empty:
-            self.summary.unrecognised.append(carrier)
-            if what.broken:
-                self.summary.complaints.append(f"{carrier}: {what.broken}")
-        return False
-
-    def look(self, given: Input, carrier: str) -> Callable[[bytes], Look]:
-        """What tells a line of this input."""
-        stream = Stream(given.source, given.cluster, given.host_of(carrier), zone=given.zone)
-        reading = Reading(clock(given.zone), address, stream)
-        return recogniser(self.plan.sources, given.source, reading, self.plan.max_record_bytes)
-
-    def tells(self, given: Input, carrier: str) -> tuple[Tells, Tells]:
-        """Whether a line of this input holds a time, and whether it is of a kind that is read."""
-        look = self.look(given, carrier)
-        return lambda v: look(v).dated, lambda v: look(v).ours
-
-    def lane(self, given: Input, carrier: str, what: Identity) -> Lane:
-        """A lane from its row in the store, or a fresh one."""
-        host = given.host_of(carrier)
-        parts = [given.source.encode(), given.cluster.encode(), host.encode(), what.origin]
-        key = digest(16, [b"stream", *parts])
-        row = self.store.stream(key) or StreamRow(
-            key, given.source, given.cluster, host, carrier, 0, b"", "", b"{}", b"", b""
-        )
-        stream = Stream(given.source, given.cluster, host, what.origin, carrier, given.zone)
-        start = self.look(given, carrier)(what.first).time if what.first else None
-        mark = (what.at, what.first) if what.first else (0, what.head)
-        return Lane(self.plan, stream, BEFORE_ALL if start is None else start, row, mark)
-
-    def _standard_input(self, given: Input) -> Lane | None:
-        if sys.stdin is None:
-            raise InputError("standard input is closed")
-        pipe = Pipe(sys.stdin.fileno(), lambda: self.stop)
-        what = identify(pipe, *self.tells(given, "-"), self.plan.max_record_bytes)
-        if not pipe.rewind() and not self.is_read(given, "-", what):
-            return None
-        lane = self.lane(given, "-", what)
-        lane.pipe = pipe
-        return lane
+    def pause(self) -> None:
+        """Judge what has come, if it is time."""
+        self.summary.findings |= self.judge.soon()
 
     # Reading and writing.
-
-    def stride(self, lanes: int) -> Stride:
-        """How much is read at once of ``lanes`` lanes."""
-        if lanes < 2:
-            return Stride()
-        return Stride(min((s.horizon_s * 250 for _, s in self.active), default=None))
 
     def drain(self, feeds: Iterable[Feed], stride: Stride) -> None:
         """Take chunks in order of their earliest event, across all lanes, and write them."""

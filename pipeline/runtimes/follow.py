@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 from pipeline.collectors.files import (
     CHECKED_BYTES,
@@ -28,7 +29,7 @@ from pipeline.collectors.files import (
 from pipeline.collectors.identity import Identity, Looking
 from pipeline.config import Input
 from pipeline.errors import ArgumentError, InputError
-from pipeline.runtimes.embedded import Embedded, Summary
+from pipeline.runtimes.inputs import Inputs
 from pipeline.runtimes.lanes import Chunk, Course, Lane, Stride
 
 POLL_S = 0.5
@@ -67,33 +68,36 @@ class _Tail:
     quiet: int = 0
 
 
-def follow(runtime: Embedded) -> Summary:
+def follow(runtime: Inputs) -> Any:
     """Read what is there, then what comes, until ``runtime.stop``.
 
     Raises:
-        ArgumentError: an input is standard input.
+        ArgumentError: an input is standard input or a topic.
         InputError: an input's folder does not exist.
         StoreError: the store cannot be written.
     """
     if any(given.path == "-" for given in runtime.inputs):
         raise ArgumentError("standard input cannot be followed: leave --follow out, or name a file")
+    for given in runtime.inputs:
+        if given.topic:
+            raise ArgumentError(f"{given.path} cannot be followed: leave --follow out")
     return _Follower(runtime).run()
 
 
 class _Follower:
-    def __init__(self, runtime: Embedded) -> None:
+    def __init__(self, runtime: Inputs) -> None:
         self.runtime = runtime
         self.tails: dict[FileId, _Tail] = {}
         self.lanes: dict[bytes, Lane] = {}
         self.first = True
         self.opened = 0
 
-    def run(self) -> Summary:
+    def run(self) -> Any:
         try:
             while not self.runtime.stop:
                 self._list()
                 self._read()
-                self.runtime.summary.findings |= self.runtime.judge.soon()
+                self.runtime.pause()
                 self.first = False
                 self._wait()
             return self._finish()
@@ -106,10 +110,10 @@ class _Follower:
         while not self.runtime.stop and time.monotonic() < deadline:
             time.sleep(0.05)
 
-    def _finish(self) -> Summary:
+    def _finish(self) -> Any:
         for tail in self.tails.values():
             if tail.lane is None and tail.what is not None and not tail.what.empty:
-                self.runtime.summary.unrecognised.append(shown(tail.path))
+                self.runtime.found.unrecognised.append(shown(tail.path))
             if tail.course is not None and tail.course.reader.broken and tail.lane is not None:
                 said = f"{shown(tail.path)}: {tail.course.reader.broken}"
                 tail.lane.complaints.append(said)
@@ -174,7 +178,7 @@ class _Follower:
             except InputError as error:
                 tail.seen = tail.now
                 if tail.path.exists():
-                    self.runtime.summary.unusable.append(str(error))
+                    self.runtime.found.unusable.append(str(error))
                 continue
             if ready and tail.lane is not None:
                 news.setdefault(tail.lane.row.key, []).append(tail)
@@ -236,7 +240,7 @@ class _Follower:
     def _course(self, tail: _Tail) -> Course | None:
         assert tail.lane is not None
         if tail.course is None or tail.course.ahead():
-            course = Course(tail.lane, opened(self._open(tail)), shown(tail.path))
+            course = tail.lane.course(opened(self._open(tail)), shown(tail.path))
             if course.aside and not self._settled(tail):
                 # A copy in the making: it may yet hold more than was read.
                 return None

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -57,6 +57,44 @@ class Tail(NamedTuple):
     digest: str
 
 
+class Reader(Protocol):
+    """What a course reads records with. See :class:`pipeline.collectors.files.LineReader`."""
+
+    position: int
+    broken: str
+
+    @property
+    def digest(self) -> bytes:
+        """Of the bytes before ``position``; empty where they are not known."""
+
+    def digest_at(self, position: int) -> bytes:
+        """Of the bytes before a record's position that was given out last."""
+
+    def resume(self, position: int, digest: bytes) -> bool | None:
+        """Go on at ``position``; whether it did, None where there is less than that."""
+
+    def read(self, size: int) -> list[Record]:
+        """The next records, about ``size`` bytes; empty where there is none."""
+
+    def rest(self) -> Record | None:
+        """What stands unfinished at the end, or None."""
+
+
+class Replay(Reader, Protocol):
+    """A stream's records out of recorded topics, in parts: each time it ended, a part ends.
+
+    Attributes:
+        anew: the stream begins anew with the part at hand.
+        ended: the part was read to its end, and that is news.
+    """
+
+    anew: bool
+    ended: bool
+
+    def more(self) -> bool:
+        """Go on to the next part, if there is one."""
+
+
 @dataclass(slots=True)
 class Chunk:
     """A batch that went through the engine, and where the stream stands behind it.
@@ -90,6 +128,7 @@ class Lane:
         mark: where the line stands that its files are known by, and that line.
         files: a bounded input's, the longest first: a shorter copy then has nothing to add.
         pipe: what is read in the place of files, from the beginning.
+        replay: its records in recorded topics.
         tail: the end the row's ending is about, or None.
         kept, account, ending: the writer's: the row as the store has it, what was counted in this
             stream, and what its end led to.
@@ -104,6 +143,7 @@ class Lane:
     mark: tuple[int, bytes] = (0, b"")
     files: list[Path] = field(default_factory=list)
     pipe: Readable | None = None
+    replay: Replay | None = None
     tail: Tail | None = None
     kept: StreamRow = field(init=False)
     account: Account = field(default_factory=Account)
@@ -143,7 +183,7 @@ class Lane:
         if self.pipe is not None:
             # A pipe cannot be resumed.
             self.restart()
-            yield from self._whole(Course(self, self.pipe, "-"), stride)
+            yield from self._whole(self.course(self.pipe, "-"), stride)
         for path in self.files:
             try:
                 file = open_stream(path)
@@ -151,7 +191,22 @@ class Lane:
                 self.refused.append(str(error))
                 continue
             with file:
-                yield from self._whole(Course(self, file, shown(path)), stride)
+                yield from self._whole(self.course(file, shown(path)), stride)
+        if self.replay is not None:
+            yield from self._replayed(self.replay, stride)
+
+    def course(self, file: Readable, carrier: str) -> Course:
+        """One of its files, to be read on from here."""
+        return Course(self, carrier, file, LineReader(file, self.plan.max_record_bytes))
+
+    def _replayed(self, replay: Replay, stride: Stride) -> Iterator[Chunk]:
+        while replay.more():
+            if replay.anew:
+                self.restart()
+            course = Course(self, self.stream.carrier, None, replay)
+            yield from course.chunks(stride)
+            if replay.ended:
+                yield from course.end()
 
     def _whole(self, course: Course, stride: Stride) -> Iterator[Chunk]:
         yield from course.chunks(stride)
@@ -184,12 +239,12 @@ class Course:
         lost: the file became another one under our hand.
     """
 
-    def __init__(self, lane: Lane, file: Readable, carrier: str) -> None:
+    def __init__(self, lane: Lane, carrier: str, file: Readable | None, reader: Reader) -> None:
         self._lane = lane
         self._file = file
         self.carrier = carrier
         self._stream = replace(lane.stream, carrier=carrier)
-        self.reader = LineReader(file, lane.plan.max_record_bytes)
+        self.reader = reader
         self.aside = self.diverged = self.lost = False
         row = lane.row
         if row.position:
@@ -264,14 +319,19 @@ class Course:
         tail = Tail(reader.position, _unfinished(rest, row.readers))
         if tail == lane.tail:
             return
-        records = [rest] if rest is not None else []
-        state = orjson.loads(row.state)
-        result = ingest(lane.plan, self._stream, records, state, final=True)
-        row.position, row.digest, row.carrier = reader.position, reader.digest, self.carrier
-        undo = lane.tail is not None and not self.aside
+        chunk = self._last([rest] if rest is not None else [])
+        chunk.tail, chunk.undo = tail, lane.tail is not None and not self.aside
         if not self.aside:
             lane.tail = tail
-        yield Chunk(result, self, replace(row), undo, tail)
+        yield chunk
+
+    def _last(self, records: list[Record]) -> Chunk:
+        """What the end leads to."""
+        row, state = self._row, orjson.loads(self._row.state)
+        result = ingest(self._lane.plan, self._stream, records, state, final=True)
+        row.position, row.digest = self.reader.position, self.reader.digest
+        row.carrier = self.carrier
+        return Chunk(result, self, replace(row))
 
 
 def _unfinished(rest: Record | None, readers: str) -> str:

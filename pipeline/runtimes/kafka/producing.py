@@ -2,20 +2,35 @@
 
 librdkafka does the sending in threads of its own. Here records are handed to it, waiting where its
 queue is full, and `flush` says whether all of them were acknowledged by all in-sync replicas.
+
+A :class:`Transactional` one makes all that a batch led to visible at once, or none of it, together
+with the offset behind the batch (KIP-98). The group's generation goes with the offset (KIP-447), so
+that a worker which was put out of the group and does not know it can commit nothing at all.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 
+_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 _TURN = 500
@@ -27,12 +42,25 @@ class NotDelivered(RuntimeError):
 
 
 class Outgoing(NamedTuple):
-    """One record to send; its key, if any, settles its partition."""
+    """One record to send; its key, if any, settles its partition unless one is named."""
 
     topic: str
     value: bytes | None
     key: bytes | None = None
     headers: list[tuple[str, str | bytes | None]] | None = None
+    partition: int = -1
+
+
+class Member(NamedTuple):
+    """Who a worker is in its consumer group, for as long as one assignment lasts."""
+
+    group: str
+    generation: int
+    member: str
+
+
+NOBODY = Member("", -1, "")
+"""Who never joined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +74,18 @@ class Sending:
     record_bytes: int = 4 * 1024 * 1024
     compression: str = "lz4"
     delivery_ms: int = 60_000
+    transaction_ms: int = 60_000
 
 
 class Producing:
     """One producer, for one event loop. `settings` are librdkafka's: where to, and as whom."""
 
-    def __init__(self, settings: Mapping[str, Any], sending: Sending | None = None) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        sending: Sending | None = None,
+        more: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         """Raises `confluent_kafka.KafkaException` where librdkafka refuses a setting."""
         sending = sending or Sending()
         self._delivery_s = sending.delivery_ms / 1000
@@ -76,6 +110,7 @@ class Producing:
                 # A call for each record that was delivered would cost more than sending it.
                 "delivery.report.only.error": True,
                 "error_cb": self._on_error,
+                **more,
             }
         )
 
@@ -91,9 +126,9 @@ class Producing:
             if number % _TURN == 0:
                 self._producer.poll(0)
                 await asyncio.sleep(0)
-            topic, value, key, headers = record
+            topic, value, key, headers, partition = record
             try:
-                produce(topic, value, key, on_delivery=told, headers=headers)
+                produce(topic, value, key, partition, on_delivery=told, headers=headers)
             except BufferError:
                 await self._squeeze(record)
             except KafkaException:
@@ -127,14 +162,16 @@ class Producing:
 
     async def _squeeze(self, record: Outgoing) -> None:
         """Send into a full queue once there is room."""
-        topic, value, key, headers = record
+        topic, value, key, headers, partition = record
         deadline = time.monotonic() + self._delivery_s + 10
         while time.monotonic() < deadline:
             self._producer.poll(0)
             await asyncio.sleep(0.005)
             self._check_alive()
             try:
-                self._producer.produce(topic, value, key, on_delivery=self._told, headers=headers)
+                self._producer.produce(
+                    topic, value, key, partition, on_delivery=self._told, headers=headers
+                )
             except BufferError:
                 continue
             return
@@ -153,3 +190,94 @@ class Producing:
         if error.fatal():
             self._fatal = error
         _log.warning("producer: %s", error)
+
+
+class Transactional(Producing):
+    """A producer whose records are seen when their transaction commits, with offsets in it."""
+
+    def __init__(
+        self, settings: Mapping[str, Any], name: str, sending: Sending | None = None
+    ) -> None:
+        """`name` is the transactional id: no other producer may have it.
+
+        Raises `confluent_kafka.KafkaException` where librdkafka refuses a setting, and
+        `RuntimeError` where it states group members in a form that is not known here.
+        """
+        sending = sending or Sending()
+        # librdkafka wants it so: a transaction outlives each record in it.
+        delivery_ms = min(sending.delivery_ms, sending.transaction_ms)
+        sending = replace(sending, delivery_ms=delivery_ms)
+        known = {"transactional.id": name, "transaction.timeout.ms": sending.transaction_ms}
+        super().__init__(settings, sending, known)
+        _check_stated(settings)
+        self._ready = False
+
+    async def begin(self) -> None:
+        """Begin a transaction. Raises `NotDelivered` where the brokers do not let us."""
+        if not self._ready:
+            await self._carry_out(lambda: self._producer.init_transactions(_CALL_S))
+            self._ready = True
+        await self._carry_out(self._producer.begin_transaction)
+
+    async def commit(self, offsets: Mapping[tuple[str, int], int], member: Member) -> None:
+        """Commit all that was sent since `begin`, and where to go on reading, by partition.
+
+        Raises `NotDelivered` where that failed: nothing of it is then ever seen. So it is where the
+        group goes on without this member.
+        """
+        positions = [TopicPartition(topic, p, at) for (topic, p), at in offsets.items()]
+        try:
+            await self._send_offsets(positions, stated(member))
+            await self._commit()
+        except NotDelivered:
+            with suppress(KafkaException):
+                await self._in_thread(lambda: self._producer.abort_transaction(_CALL_S))
+            raise
+        self._failures, self._first = 0, None
+
+    async def _send_offsets(self, positions: list[TopicPartition], member: bytes) -> None:
+        def send() -> None:
+            self._producer.send_offsets_to_transaction(positions, member, _CALL_S)
+
+        await self._carry_out(send)
+
+    async def _commit(self) -> None:
+        await self._carry_out(lambda: self._producer.commit_transaction(_CALL_S))
+
+    async def _carry_out(self, call: Callable[[], _T]) -> _T:
+        """Call until it succeeds or can no more."""
+        deadline = time.monotonic() + self._delivery_s + 10
+        while True:
+            try:
+                return await self._in_thread(call)
+            except KafkaException as error:
+                why: KafkaError = error.args[0]
+                if not why.retriable() or time.monotonic() > deadline:
+                    because = f"; the first record refused: {self._first}" if self._first else ""
+                    raise NotDelivered(f"the transaction failed: {why}{because}") from error
+
+    async def _in_thread(self, call: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+
+_CALL_S = 5.0
+"""Of one call of librdkafka; it is called again for as long as a delivery may take."""
+_MAGIC = b"CGMDv2:"
+
+
+def stated(member: Member) -> bytes:
+    """A member as librdkafka states it (`rd_kafka_consumer_group_metadata_write`, version 2).
+
+    That is what `send_offsets_to_transaction` takes, and what only its own consumers give out.
+    """
+    group, name = member.group.encode(), member.member.encode()
+    return _MAGIC + struct.pack("=i", member.generation) + group + b"\0" + name + b"\0\1"
+
+
+def _check_stated(settings: Mapping[str, Any]) -> None:
+    """Hold `stated` against what librdkafka itself says of a consumer that never joined."""
+    consumer = Consumer({**settings, "group.id": "group", "log_level": 0})
+    said = consumer.consumer_group_metadata()
+    consumer.close()
+    if said != stated(NOBODY._replace(group="group")):
+        raise RuntimeError("this confluent-kafka states group members in a form not known here")
