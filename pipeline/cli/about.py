@@ -84,11 +84,11 @@ def _detectors(arguments: argparse.Namespace) -> int:
 
 
 def _schema(arguments: argparse.Namespace) -> int:
+    from schemas.avro import NAMES
     from schemas.field_table import field_table
     from schemas.index_template import templates
 
-    avro = {p.name.removesuffix(".avsc"): p for p in sorted(files("schemas").iterdir(), key=str)
-            if p.name.endswith(".avsc")}  # fmt: skip
+    avro = {name: files("schemas") / f"{name}.avsc" for name in NAMES}
     indexes = {f"opensearch-{name}": t for name, t in templates().items()}
     names = [*avro, *indexes, "fields"]
     wanted = arguments.name

