@@ -34,7 +34,7 @@ from detectors.contract import STATE_CAP, Detector, EpisodeSettings, Evidence, P
 from detectors.eras import NEVER, Era, Span, Zone, advance, clear, late, shed, zones
 from detectors.runs import Reasons, Run, join, split
 from detectors.successes import followed, forget, note
-from schemas.types import Event, Finding
+from schemas.types import Event, Finding, Observation
 
 MOST_SUSPECT = 1_000
 """Kept per key beside :data:`STATE_CAP` trusted ones: forged lines push out no real ones."""
@@ -43,12 +43,16 @@ _LONGEST_TAG = 64
 KeyState = dict[str, Any]
 
 
+Counted = Event | Observation
+"""What is looked at of an event: id, time, weight, and whether it is suspect."""
+
+
 @dataclass(slots=True)
 class Seen:
     """What a batch holds for one key: evidence, and trusted events that are successes."""
 
-    evidence: list[tuple[Event, Sighting]] = field(default_factory=list)
-    successes: list[Event] = field(default_factory=list)
+    evidence: list[tuple[Counted, Sighting]] = field(default_factory=list)
+    successes: list[Counted] = field(default_factory=list)
 
 
 class Folded(NamedTuple):
@@ -120,7 +124,7 @@ def _thaw(state: KeyState) -> None:
 
 def _fresh(
     state: KeyState,
-    seen: Sequence[tuple[Event, Sighting]],
+    seen: Sequence[tuple[Counted, Sighting]],
     span: Span,
     too_late: list[bytes],
 ) -> tuple[list[Evidence], list[int]]:
@@ -150,7 +154,7 @@ def _fresh(
 
 
 def _in_time(
-    eras: Sequence[Era], seen: Iterable[Event], span: Span, too_late: list[bytes]
+    eras: Sequence[Era], seen: Iterable[Counted], span: Span, too_late: list[bytes]
 ) -> list[int]:
     """Times of successes, sorted. What comes too late is listed."""
     since = clear(eras, span)

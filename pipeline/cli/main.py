@@ -14,7 +14,7 @@ from importlib.metadata import version
 from io import TextIOWrapper
 from typing import NoReturn
 
-from pipeline.cli import about, changes, doctor, run, show
+from pipeline.cli import about, changes, collect, doctor, registry, run, show, topics, worker
 from pipeline.cli.present import clean
 from pipeline.errors import AuditstreamError
 
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"auditstream {version('auditstream')}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for group in (run, show, changes, about, doctor):
+    for group in (run, collect, worker, topics, registry, show, changes, about, doctor):
         group.add(commands)
     return top
 

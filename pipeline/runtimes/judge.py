@@ -26,12 +26,25 @@ _SUPPORT: Final = AccessPath.SUPPORT.value
 _NOTHING: Final = Picture()
 
 
+def concerns_estates(event: Event) -> bool:
+    """Whether estate detectors look at an event: a leg of a change, a broker's life, support."""
+    return bool(
+        event.leg or event.access_path == _SUPPORT or event.class_uid == APPLICATION_LIFECYCLE
+    )
+
+
 class Judge:
     """Estate detectors upon one store.
+
+    Args:
+        estate_of: the estate that a label is of.
+        mine: whether an estate is to be judged here.
+        newest: by cluster, the time of its newest event; default: the store's.
 
     Attributes:
         news: something was written since the last judging that they look at.
         named: estates that support records name.
+        pictures: those that were judged last, by estate.
     """
 
     def __init__(
@@ -39,31 +52,35 @@ class Judge:
         active: Sequence[tuple[EstateDetector, EstateSettings]],
         store: SqliteStore,
         estate_of: Callable[[str], str],
+        mine: Callable[[str], bool] = lambda _: True,
+        newest: dict[str, int] | None = None,
     ) -> None:
         self.active, self.store, self.estate_of = active, store, estate_of
         self.news = False
         self.named: set[str] = set()
-        self._newest: dict[str, int] | None = None
+        self.pictures: dict[str, Picture] = {}
+        self._mine = mine
+        self._newest = newest
         self._not_before = 0.0
 
     def note(self, events: Iterable[Event]) -> None:
         """Events that were written, or taken back."""
-        for event in events:
-            if (
-                event.leg
-                or event.access_path == _SUPPORT
-                or event.class_uid == APPLICATION_LIFECYCLE
-            ):
-                self.news = True
+        self.news = self.news or any(map(concerns_estates, events))
         if self._newest is not None:
             self._age(events, self._newest)
 
     def _age(self, events: Iterable[Event], newest: dict[str, int]) -> None:
-        """Where support records are, time that passes is news too: a review may be overdue."""
         for event in events:
-            if event.time > newest.get(event.cluster, 0) and not event.suspect:
-                newest[event.cluster] = event.time
-                self.news = self.news or bool(self.named)
+            if not event.suspect and event.time > newest.get(event.cluster, 0):
+                self.pass_time(event.cluster, event.time)
+
+    def pass_time(self, cluster: str, time_ms: int) -> None:
+        """Say how far a cluster has come. Where support records are that is news too: a review may
+        be overdue."""
+        newest = self._newest
+        if newest is not None and time_ms > newest.get(cluster, 0):
+            newest[cluster] = time_ms
+            self.news = self.news or bool(self.named)
 
     def soon(self) -> set[bytes]:
         """Judge if there is news and the last time is long enough ago; ids of what was said."""
@@ -81,18 +98,26 @@ class Judge:
         Raises:
             StoreError: the store cannot be read or written.
         """
+        new = self.judged() if self.active else []
         self.news = False
-        if not self.active:
-            return set()
-        if self._newest is None:
-            self._newest = self.store.newest()
-        found = pictures(self.store, self.estate_of, self._newest)
-        self.named = set(named(found))
-        new = list(self._judged(found))
         if new:
             with self.store.transaction():
                 self.store.write_findings(new)
         return {finding.id for finding in new}
+
+    def judged(self) -> list[Finding]:
+        """Versions of findings that are to be said, and are not written yet.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        self.news = False
+        if self._newest is None:
+            self._newest = self.store.newest()
+        found = pictures(self.store, self.estate_of, self._newest)
+        self.named = set(named(found))
+        self.pictures = {name: picture for name, picture in found.items() if self._mine(name)}
+        return list(self._judged(self.pictures))
 
     def _judged(self, found: dict[str, Picture]) -> Iterator[Finding]:
         for detector, settings in self.active:

@@ -5,12 +5,12 @@ State is looked up by (detector, cluster, key); whoever runs this keeps it betwe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from detectors.contract import Detector, EpisodeSettings
-from detectors.episodes import KeyState, Seen, fold
-from schemas.types import Event, Finding
+from detectors.contract import Detector, EpisodeSettings, Sighting
+from detectors.episodes import Counted, KeyState, Seen, fold
+from schemas.types import Event, Finding, Observation
 
 Key = tuple[str, str, str]
 """Detector, cluster, key."""
@@ -30,21 +30,72 @@ class Detected:
 def sightings(active: Active, events: Iterable[Event]) -> dict[Key, Seen]:
     """Which events concern which key of which detector."""
     out: dict[Key, Seen] = {}
+    for key, event, sighting in _sighted(active, events):
+        _gather(out, key, event, sighting)
+    return out
+
+
+def _sighted(active: Active, events: Iterable[Event]) -> Iterator[tuple[Key, Event, Sighting]]:
     for detector, settings in active:
         name, sight = detector.name, detector.sight
         for event in events:
             for sighting in sight(event, settings):
                 # Without a time no window can count it; what is grave by itself still is.
-                if event.time_precision == "unknown" and not sighting.grave:
-                    continue
-                key = name, event.cluster, sighting.key
-                seen = out.get(key)
-                if seen is None:
-                    seen = out[key] = Seen()
-                if not sighting.success:
-                    seen.evidence.append((event, sighting))
-                elif not event.suspect:
-                    seen.successes.append(event)
+                if event.time_precision != "unknown" or sighting.grave:
+                    yield (name, event.cluster, sighting.key), event, sighting
+
+
+def _gather(out: dict[Key, Seen], key: Key, event: Counted, sighting: Sighting) -> None:
+    seen = out.get(key)
+    if seen is None:
+        seen = out[key] = Seen()
+    if not sighting.success:
+        seen.evidence.append((event, sighting))
+    elif not event.suspect:
+        seen.successes.append(event)
+
+
+def sighted(active: Active, events: Sequence[Event]) -> list[Observation]:
+    """Which events concern which key of which detector, as rows that can travel by key.
+
+    Of successes only those that a key's state would keep of them (:mod:`detectors.successes`):
+    nearly every line of an authorizer is one.
+    """
+    spans = {detector.name: detector.follow_s * 1000 for detector, _ in active}
+    out: list[Observation] = []
+    first: dict[tuple[Key, int], Event] = {}
+    last: dict[tuple[Key, int], Event] = {}
+    for key, event, sighting in _sighted(active, events):
+        if not sighting.success:
+            out.append(_observation(key, event, sighting))
+        elif not event.suspect and (span := spans[key[0]]):
+            place = key, event.time // span
+            known = first.get(place)
+            if known is None:
+                first[place] = last[place] = event
+            elif event.time < known.time:
+                first[place] = event
+            elif event.time > last[place].time:
+                last[place] = event
+    for place, event in first.items():
+        success = Sighting(place[0][2], success=True)
+        out.append(_observation(place[0], event, success))
+        if last[place] is not event:
+            out.append(_observation(place[0], last[place], success))
+    return out
+
+
+def _observation(key: Key, event: Event, sighting: Sighting) -> Observation:
+    _, success, tag, grave = sighting
+    return Observation(*key, event.id, event.time, event.weight, event.suspect, success, grave, tag)
+
+
+def observed(observations: Iterable[Observation]) -> dict[Key, Seen]:
+    """What :func:`sightings` would give for the events that were sighted."""
+    out: dict[Key, Seen] = {}
+    for one in observations:
+        key = one.detector, one.cluster, one.key
+        _gather(out, key, one, Sighting(one.key, one.success, one.tag, one.grave))
     return out
 
 
@@ -57,10 +108,19 @@ def detect(
         active: detectors with their numbers.
         state_of: the state of a key, {} where there is none; it is changed in place.
     """
+    return count(active, sightings(active, events), state_of)
+
+
+def count(
+    active: Active, sighted: Mapping[Key, Seen], state_of: Callable[[Key], KeyState]
+) -> Detected:
+    """:func:`detect`, of what was sighted already; keys of detectors not active are left out."""
     out = Detected()
     by_name = {detector.name: (detector, settings) for detector, settings in active}
-    for key, seen in sightings(active, events).items():
+    for key, seen in sighted.items():
         name, cluster, value = key
+        if name not in by_name:
+            continue
         folded = fold(*by_name[name], cluster, value, state_of(key), seen)
         out.findings += folded.findings
         out.late.update(folded.late)

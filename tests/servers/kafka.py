@@ -3,9 +3,10 @@
     with Kafka(tmp_path, {"admin": "secret"}, logging="debug", clients=["192.0.2.10"]) as kafka:
         AdminClient(kafka.client("admin", "192.0.2.10"))
 
-Clients log in with SASL/SCRAM-SHA-256 over plain text; `admin` is a super user, everybody
-else may do what ACLs allow. Every client address has a listener of its own, for the address
-from which the broker sees a client is settled by the one it connects to.
+Clients log in with SASL/SCRAM-SHA-256, over plain text or, given certificates, over TLS with one
+of their own; `admin` is a super user, everybody else may do what ACLs allow. Every client address
+has a listener of its own, for the address from which the broker sees a client is settled by the one
+it connects to.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from typing import Literal, Self, TypeAlias
 
 from tests.servers import jars
 from tests.servers.addresses import Route, routes
+from tests.servers.certificates import PASSWORD, Certificates
 from tests.servers.java import Java, java
 from tests.servers.leash import Leash
 
@@ -80,6 +82,7 @@ class Kafka:
         clients: Sequence[str] = (DEFAULT_CLIENT,),
         properties: Mapping[str, str] | None = None,
         log_levels: Mapping[str, str] | None = None,
+        tls: Certificates | None = None,
         time_zone: str = "UTC",
         heap_mib: int = 256,
     ) -> None:
@@ -87,7 +90,8 @@ class Kafka:
         self.users = dict(users)
         self.logging = logging
         self._clients = tuple(clients)
-        self._properties = dict(properties or {})
+        self._tls = tls
+        self._properties = (tls.broker() if tls else {}) | dict(properties or {})
         self._heap_mib = heap_mib
         self._system_properties = {
             "kafka.logs.dir": str(self.logs),
@@ -126,11 +130,26 @@ class Kafka:
         password = more.pop("password", None) or self.users[user]
         return {
             "bootstrap.servers": self.bootstrap(client),
-            "security.protocol": "SASL_PLAINTEXT",
+            "security.protocol": self._protocol,
             "sasl.mechanism": _MECHANISM,
             "sasl.username": user,
             "sasl.password": password,
+            **self._client_tls(),
             **{name.replace("_", "."): value for name, value in more.items()},
+        }
+
+    @property
+    def _protocol(self) -> str:
+        return "SASL_SSL" if self._tls else "SASL_PLAINTEXT"
+
+    def _client_tls(self) -> dict[str, str]:
+        if self._tls is None:
+            return {}
+        return {
+            "ssl.ca.location": str(self._tls.ca),
+            "ssl.certificate.location": self._tls.path("client.pem"),
+            "ssl.key.location": self._tls.path("client.key"),
+            "ssl.key.password": PASSWORD,
         }
 
     def log(self, name: str) -> str:
@@ -233,7 +252,8 @@ class Kafka:
         names = {client: f"CLIENT{number}" for number, client in enumerate(self._clients)}
         bound = [f"{name}://0.0.0.0:{self._ports[client]}" for client, name in names.items()]
         said = [f"{name}://{self.bootstrap(client)}" for client, name in names.items()]
-        protocols = ["CONTROLLER:PLAINTEXT", *(f"{name}:SASL_PLAINTEXT" for name in names.values())]
+        protocols = ["CONTROLLER:PLAINTEXT"]
+        protocols += [f"{name}:{self._protocol}" for name in names.values()]
         jaas = f"{_MECHANISM.lower()}.sasl.jaas.config"
         login = f'{_LOGIN_MODULE} required username="{ADMIN}" password="{self.users[ADMIN]}";'
         return {
@@ -248,6 +268,12 @@ class Kafka:
             "sasl.enabled.mechanisms": _MECHANISM,
             "sasl.mechanism.inter.broker.protocol": _MECHANISM,
             **{f"listener.name.{name.lower()}.{jaas}": login for name in names.values()},
+            # Without the listener's name, Kafka takes no notice of it where there is SASL.
+            **{
+                f"listener.name.{name.lower()}.ssl.client.auth": "required"
+                for name in names.values()
+                if self._tls
+            },
             "authorizer.class.name": _AUTHORIZER,
             # The controller's listener knows no logins: its own broker is ANONYMOUS there.
             "super.users": f"User:{ADMIN};User:ANONYMOUS",

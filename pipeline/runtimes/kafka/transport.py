@@ -27,6 +27,7 @@ from mode.utils.futures import notify
 
 from pipeline.runtimes.kafka.fetching import Fetched, Limits, Records, fetched
 from pipeline.runtimes.kafka.ledger import Ledger
+from pipeline.runtimes.kafka.producing import NOBODY, Member
 
 
 class CommitFailed(RuntimeError):
@@ -39,7 +40,8 @@ class Batch:
 
     `start` and `end` (exclusive) chain: a batch starts where the one before it ended, so the gaps
     between `records` (aiokafka's `ConsumerRecord`, never none) are accounted for. `skipped` is how
-    many positions before `start` were deleted from the topic before they were read.
+    many positions before `start` were deleted from the topic before they were read. `member` is
+    who this worker was in its group when it got the partition.
     """
 
     topic: str
@@ -48,6 +50,7 @@ class Batch:
     end: int
     records: list[Any]
     skipped: int = 0
+    member: Member = NOBODY
 
 
 class BatchMessage(ConsumerMessage):
@@ -134,6 +137,7 @@ class BatchConsumer(driver.Consumer):
         self._ledgers: dict[TP, Ledger] = {}
         self._lost: dict[TP, int] = {}
         self._commit_failed = False
+        self._member = NOBODY
         super().__init__(*arguments, **options)
 
     @property
@@ -213,7 +217,9 @@ class BatchConsumer(driver.Consumer):
         # Faust drops what lies before this, and sets it late: a seek back would be undone.
         self._read_offset[tp] = None
         lost = self._lost.pop(tp, 0)
-        batch = Batch(tp.topic, tp.partition, record.start, record.end, record.records, lost)
+        batch = Batch(
+            tp.topic, tp.partition, record.start, record.end, record.records, lost, self._member
+        )
         return BatchMessage(
             batch, TP(tp.topic, tp.partition), self.app.consumer_generation_id, ledger
         )
@@ -287,6 +293,8 @@ class BatchConsumer(driver.Consumer):
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Begin anew: records of the last assignment may have come in since the revocation."""
         self._forget(list(self._ledgers))
+        name = self._thread._ensure_consumer()._coordinator.member_id
+        self._member = Member(self.app.conf.id, generation_id, name)
         await super().on_partitions_assigned(assigned, generation_id)
 
     def _forget(self, tps: Iterable[TP]) -> None:

@@ -25,11 +25,13 @@ Position = tuple[int, int]
 """Partition and offset."""
 
 
-def eventually(condition: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
+def eventually(
+    condition: Callable[[], bool], what: str, timeout_s: float = 60, pause_s: float = 0.05
+) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.05)
+        time.sleep(pause_s)
 
 
 class Worker:

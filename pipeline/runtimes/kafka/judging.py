@@ -1,0 +1,225 @@
+"""Judging: the events of whole estates, folded into pictures, to changes and findings.
+
+A partition of `control` holds all that estate detectors look at of some estates, and the partition
+of `clocks` of the same number how far their clusters have come. Both are read from the beginning by
+whoever takes them over, into a store of its own that is thrown away afterwards: so the picture is a
+fold of the topic, and an event that comes twice is in it once. Only what was said of it is kept as
+state: the last version of each finding and of each change.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from pipeline.changes.versions import settle_changes
+from pipeline.config import Config
+from pipeline.runtimes.judge import Judge
+from pipeline.runtimes.kafka.foreign import foreign
+from pipeline.runtimes.kafka.ingesting import place
+from pipeline.runtimes.kafka.producing import Outgoing
+from pipeline.runtimes.kafka.states import States, read_whole
+from pipeline.runtimes.kafka.transport import Batch
+from pipeline.sinks.sqlite import SqliteStore
+from schemas.changes import Change
+from schemas.types import Carriage, ChangeVersion, Event, Finding
+from schemas.wire import Decode, Encode, Undecodable
+
+_log = logging.getLogger(__name__)
+_FINDING, _CHANGE = b"finding\0", b"change\0"
+_ROWS = 1_000
+
+Waiting = Callable[[str, int, Callable[[bytes | None, bytes | None], None]], object]
+"""Reads a partition whole, as `states.read_whole` does of the brokers it is bound to."""
+
+
+class Estates:
+    """What is known of the estates of one partition number, from assignment to revocation.
+
+    Args:
+        folder: where to keep the picture; one of its own.
+        number, partitions: the partition, of how many.
+    """
+
+    def __init__(self, config: Config, folder: Path, number: int, partitions: int) -> None:
+        self._path = folder / f"estates-{number}.db"
+        self._remove()
+        self.store = SqliteStore(self._path)
+        self.changes: dict[bytes, ChangeVersion] = {}
+        self.judge = Judge(
+            config.active_estates(),
+            self.store,
+            config.estate_of,
+            lambda estate: place(estate, partitions) == number,
+            {},
+        )
+
+    def see(self, events: Sequence[Event]) -> None:
+        """Take events into the picture; those that are in it already are passed over."""
+        by_id = {event.id: event for event in events}
+        known = self.store.known(list(by_id.values()))
+        fresh = [event for name, event in by_id.items() if name not in known]
+        if fresh:
+            with self.store.transaction():
+                self.store.write_events(fresh)
+            self.judge.note(fresh)
+
+    def remember(self, findings: Sequence[Finding], changes: Iterable[ChangeVersion]) -> None:
+        """What was said."""
+        if findings:
+            with self.store.transaction():
+                self.store.write_findings(findings)
+        for change in changes:
+            self.changes[change.id] = change
+
+    def changed(self) -> list[ChangeVersion]:
+        """Versions of changes that are to be said, of the pictures that were judged last."""
+        found: list[Change] = []
+        for picture in self.judge.pictures.values():
+            found += picture.changes
+        return settle_changes(found, self.changes)
+
+    def close(self) -> None:
+        """Forget the picture."""
+        self.store.close()
+        self._remove()
+
+    def _remove(self) -> None:
+        for suffix in ("", "-wal", "-shm", ".lock"):
+            Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+
+
+class Judging:
+    """The work of role `detect` upon estates, for all partitions.
+
+    Args:
+        settings: librdkafka's, with the role's group.
+        decode: by name of schema.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        settings: Mapping[str, Any],
+        states: States,
+        partitions: int,
+        encode: Mapping[str, Encode],
+        decode: Mapping[str, Decode],
+        patience_s: float = 90.0,
+    ) -> None:
+        self._config, self._settings, self._states = config, settings, states
+        self._partitions, self._patience_s = partitions, patience_s
+        self._encode, self._decode = encode, decode
+        names = ("control", "clocks", "findings", "changes", "dead-letters")
+        self._topic = {name: config.kafka.topic(name) for name in names}
+
+    def load(self, folder: Path, number: int) -> Estates:
+        """What is known of a partition number now. Blocks.
+
+        Raises:
+            NotLoaded: it cannot be read.
+            StoreError: the folder cannot be written.
+        """
+        estates = Estates(self._config, folder, number, self._partitions)
+        try:
+            self._recall(estates, number)
+            self._replay(estates, number)
+        except BaseException:
+            estates.close()
+            raise
+        # Whoever had it may have ended before it judged.
+        estates.judge.news = True
+        return estates
+
+    def _recall(self, estates: Estates, number: int) -> None:
+        findings, changes = [], []
+        for name, value in self._states.load(self._topic["control"], number).items():
+            if name.startswith(_FINDING):
+                row = self._decode["finding"](value)
+                lists = {k: tuple(row[k]) for k in ("evidence", "supersedes")}
+                findings.append(Finding(**{**row, **lists}))
+            elif name.startswith(_CHANGE):
+                row = self._decode["change"](value)
+                lists = {k: tuple(row[k]) for k in ("missing", "legs", "leg_kinds", "supersedes")}
+                changes.append(ChangeVersion(**{**row, **lists}))
+        estates.remember(findings, changes)
+
+    def _replay(self, estates: Estates, number: int) -> None:
+        waiting: list[Event] = []
+
+        def see(_: bytes | None, value: bytes | None) -> None:
+            try:
+                waiting.append(event(self._decode["audit_event"](value or b"")))
+            except Undecodable:
+                return  # said when it was read the first time
+            if len(waiting) >= _ROWS:
+                estates.see(waiting)
+                waiting.clear()
+
+        def tick(_: bytes | None, value: bytes | None) -> None:
+            self._tick(estates, value)
+
+        for topic, take in ((self._topic["control"], see), (self._topic["clocks"], tick)):
+            read_whole(self._settings, topic, number, take, self._patience_s)
+        estates.see(waiting)
+
+    def _tick(self, estates: Estates, value: bytes | None) -> str:
+        """Take a clock; why it is none, or empty."""
+        if value is None:
+            return ""
+        try:
+            row = self._decode["clock"](value)
+        except Undecodable as error:
+            return str(error)
+        estates.judge.pass_time(row["cluster"], row["time"])
+        return ""
+
+    def see(self, estates: Estates, batch: Batch) -> Iterator[Outgoing]:
+        """Take a batch of `control` or `clocks` into the picture; dead letters of what is none."""
+        events = []
+        for record in batch.records:
+            why = ""
+            if batch.topic == self._topic["clocks"]:
+                why = self._tick(estates, record.value)
+            else:
+                try:
+                    events.append(event(self._decode["audit_event"](record.value or b"")))
+                except Undecodable as error:
+                    why = str(error)
+            if why:
+                letter = foreign(record, why)
+                value = self._encode["dead_letter"](letter)
+                yield Outgoing(self._topic["dead-letters"], value, letter.id)
+        estates.see(events)
+
+    def judge(self, estates: Estates, number: int) -> Iterator[Outgoing]:
+        """Judge, if there is news; what is said of it, and the state that goes with it."""
+        if not estates.judge.news:
+            return
+        findings = estates.judge.judged()
+        changes = estates.changed()
+        control = self._topic["control"]
+        for finding in findings:
+            value = self._encode["finding"](finding)
+            yield Outgoing(self._topic["findings"], value, finding.id)
+            yield self._states.record(control, number, _FINDING + finding.id, value)
+        for change in changes:
+            value = self._encode["change"](change)
+            yield Outgoing(self._topic["changes"], value, change.id)
+            yield self._states.record(control, number, _CHANGE + change.id, value)
+        estates.remember(findings, changes)
+
+
+_COLUMNS = [f.name for f in fields(Event) if f.name not in ("carriage", "blind_spots")]
+
+
+def event(row: Mapping[str, Any]) -> Event:
+    """An event from its Avro row."""
+    return Event(
+        **{name: row[name] for name in _COLUMNS},
+        blind_spots=tuple(row["blind_spots"]),
+        carriage=Carriage(**row["carriage"]),
+    )

@@ -1,0 +1,162 @@
+"""The ACLs that `auditstream topics plan` prints: they suffice for each role, and for no more."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # imports them, lists none
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from pipeline.runtimes.kafka import acls as rights
+from pipeline.runtimes.kafka.cluster import Cluster, ClusterError
+from pipeline.runtimes.kafka.connection import client
+from pipeline.runtimes.kafka.topics import check, wanted
+from pipeline.streaming import Streaming
+from tests.runtimes.kafka.secured import as_user, done, secured, values
+from tests.servers.kafka import Kafka
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    with secured(tmp_path_factory.mktemp("rights")) as broker:
+        yield broker
+
+
+def of_role(kafka: Kafka, folder: Path, role: str) -> Streaming:
+    """As the super user, with a prefix and a group of the role's own."""
+    return as_user(kafka, folder, "admin", Streaming(prefix=f"p-{role}", group=f"g-{role}"))
+
+
+def granted(kafka: Kafka, tmp_path: Path, streaming: Streaming, role: str) -> Streaming:
+    """The stream as a role sees it that is allowed what the printed commands say."""
+    admin = AdminClient(client(as_user(kafka, tmp_path, "admin", streaming)))
+    who = rights.principals([])
+    lines = [
+        rights.command(streaming, acl) for acl in rights.acls(streaming, who) if acl.role == role
+    ]
+    for future in admin.create_acls([b for line in lines for b in bindings(line)]).values():
+        future.result(20)
+    return as_user(kafka, tmp_path, f"auditstream-{role}", streaming)
+
+
+def bindings(line: str) -> Iterator[AclBinding]:
+    """What a `kafka-acls` command would allow."""
+    words = shlex.split(line)
+    options = list(pairwise(words))
+    said = dict(options)
+    kinds = {
+        "--topic": ResourceType.TOPIC,
+        "--group": ResourceType.GROUP,
+        "--transactional-id": ResourceType.TRANSACTIONAL_ID,
+    }
+    [(kind, name)] = [(kinds[word], value) for word, value in options if word in kinds]
+    pattern = ResourcePatternType[said["--resource-pattern-type"].upper()]
+    principal = said["--allow-principal"]
+    for word, value in options:
+        if word == "--operation":
+            snake = "".join(f"_{c}" if c.isupper() else c.upper() for c in value).strip("_")
+            yield AclBinding(
+                kind, name, pattern, principal, "*", AclOperation[snake], AclPermissionType.ALLOW
+            )
+
+
+def transact(streaming: Streaming, role: str, topics: list[str], read: str) -> None:
+    """One transaction as a worker makes them. Raises `KafkaException` where it is not let."""
+    group = f"{streaming.group}-{role}"
+    producer = Producer(client(streaming) | {"transactional.id": f"{group}-1", "log_level": 0})
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    for topic in topics:
+        producer.produce(topic, b"x", b"k")
+    consumer = Consumer(client(streaming) | {"group.id": group, "log_level": 0})
+    consumer.subscribe([read])
+    while not consumer.assignment():
+        message = consumer.poll(0.2)
+        if message is not None and message.error() is not None:
+            raise KafkaException(message.error())
+    offsets = [TopicPartition(read, 0, 1)]
+    producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), 20)
+    producer.commit_transaction(20)
+    consumer.close()
+
+
+def refused(streaming: Streaming, topic: str) -> str:
+    """How the brokers refuse a record; empty: they do not."""
+    told: list[str] = []
+    producer = Producer(client(streaming) | {"log_level": 0, "enable.idempotence": True})
+    said = lambda error, _: told.append(error.name() if error else "")  # noqa: E731
+    producer.produce(topic, b"x", b"k", on_delivery=said)
+    producer.flush(20)
+    return told[0]
+
+
+@pytest.mark.parametrize(
+    ("role", "reads", "writes"),
+    [
+        ("collect", "", ["raw.auto", "raw.kafka_authorizer", "raw.aws_cloudtrail"]),
+        (
+            "ingest",
+            "raw.auto",
+            [
+                "events",
+                "control",
+                "clocks",
+                "counters",
+                "counters.2",
+                "dead-letters",
+                "accounts",
+                "state",
+            ],
+        ),
+        ("detect", "counters", ["findings", "changes", "state"]),
+    ],
+)
+def test_a_role_may_do_its_work_and_nothing_more(
+    kafka: Kafka, tmp_path: Path, role: str, reads: str, writes: list[str]
+) -> None:
+    streaming = of_role(kafka, tmp_path, role)
+    done(streaming)
+    done(streaming.model_copy(update={"partitions": 3}))
+    ours = granted(kafka, tmp_path, streaming, role)
+    topics = [ours.topic(name) for name in writes]
+    assert all(refused(ours, topic) == "" for topic in topics)
+    if role != "collect":
+        transact(ours, role, topics, ours.topic(reads))
+        assert check(ours, role).counters_topic == ours.topic("counters.2")
+    if role == "detect":
+        for name in ("counters.2", "control", "clocks", "state"):
+            values(ours, ours.topic(name), f"{ours.group}-detect")
+    for want in wanted(ours):
+        if want.name not in (*writes, "counters") and not (
+            role == "collect" and want.name.startswith("raw.")
+        ):
+            assert refused(ours, want.topic) == "TOPIC_AUTHORIZATION_FAILED"
+    if "events" in writes:
+        with pytest.raises(KafkaException, match="TOPIC_AUTHORIZATION_FAILED"):
+            values(ours, ours.topic("events"), f"{ours.group}-{role}")
+    with pytest.raises(KafkaException, match="TRANSACTIONAL_ID_AUTHORIZATION_FAILED"):
+        transact(ours, "other", topics, ours.topic(reads))
+
+
+def test_the_rights_of_topics_suffice_for_plan_and_apply(kafka: Kafka, tmp_path: Path) -> None:
+    streaming = of_role(kafka, tmp_path, "topics")
+    with pytest.raises(ClusterError, match=r"uthoriz"):
+        done(as_user(kafka, tmp_path, "auditstream-topics", streaming))
+    ours = granted(kafka, tmp_path, streaming, "topics")
+    done(ours)
+    Cluster(streaming).alter(ours.topic("events"), {"retention.ms": "1000"})
+    done(ours.model_copy(update={"partitions": 3}))
+    assert check(ours).counters_topic == ours.topic("counters.2")

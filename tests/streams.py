@@ -1,0 +1,310 @@
+"""A stream on a real broker, its workers, and what is in it: to be held against an embedded run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from pipeline.changes.join import joined
+from pipeline.config import Config, load
+from pipeline.runtimes.kafka.connection import client
+from pipeline.runtimes.kafka.states import read_whole
+from pipeline.runtimes.kafka.topics import Layout, check
+from pipeline.sinks.sqlite import SqliteStore
+from pipeline.sinks.sqlite_query import SqliteReader
+from schemas.wire import decoder
+from tests.commands import auditstream, summary
+from tests.runtimes.kafka.running import eventually
+from tests.servers.kafka import Kafka
+from tests.servers.leash import Leash
+
+WORKER = Path(__file__).parent / "runtimes" / "kafka" / "dying.py"
+QUICK = {
+    # A worker that was killed is missed soon, and its transaction ended for it.
+    "group.min.session.timeout.ms": "500",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "200",
+    "group.initial.rebalance.delay.ms": "0",
+}
+"""Properties of a broker on which workers die often."""
+
+Ids = set[bytes]
+
+
+@dataclass
+class View:
+    """What a run came to, as far as it must be the same wherever it ran.
+
+    `events` has each event's document without what says how it was carried; `findings` and
+    `changes` are the settled view.
+    """
+
+    events: dict[bytes, Any]
+    findings: dict[bytes, tuple[Any, ...]]
+    changes: dict[bytes, tuple[Any, ...]]
+    dead_letters: Ids
+    account: dict[str, Any]
+
+    def differences(self, other: View) -> list[str]:
+        """What is not the same, in words; empty: all is."""
+        out = []
+        for name in ("events", "findings", "changes"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            unlike = [i for i in mine.keys() & theirs.keys() if mine[i] != theirs[i]]
+            for what, ids in (
+                ("only here", mine.keys() - theirs.keys()),
+                ("only there", theirs.keys() - mine.keys()),
+                ("unlike", unlike),
+            ):
+                if ids:
+                    some = [(mine.get(i), theirs.get(i)) for i in sorted(ids)[:2]]
+                    out.append(f"{name} {what}: {len(ids)}, such as {some}"[:3_000])
+        if self.dead_letters != other.dead_letters:
+            out.append(f"dead letters: {len(self.dead_letters)} and {len(other.dead_letters)}")
+        if self.account != other.account:
+            out.append(f"accounts: {self.account} and {other.account}")
+        return out
+
+
+def embedded(config: Path, folder: Path, *more: str) -> View:
+    """What one undisturbed run of the embedded runtime comes to, over the inputs of `config`."""
+    store = folder / "embedded.db"
+    arguments = ("run", "--config", str(config), "--store", str(store), "--summary", "json")
+    done = auditstream(*arguments, *more, cwd=folder, timeout_s=900)
+    assert done.returncode == 0, done.stderr
+    said = summary(done.stdout)
+    database = sqlite3.connect(store)
+    events = {i: _uncarried(o) for i, o in database.execute("SELECT id, ocsf FROM events")}
+    dead_letters = {i for (i,) in database.execute("SELECT id FROM dead_letters")}
+    database.close()
+    reader = SqliteReader(store)
+    changes = {bytes.fromhex(c.id): c for _, found in joined(reader.legs()) for c in found}
+    reader.close()
+    writer = SqliteStore(store)
+    names = {row[0] for row in writer._all("SELECT DISTINCT detector FROM findings")}
+    findings = {f.id: f for name in names for f in writer.said(name) if f.status == "open"}
+    writer.close()
+    return View(
+        events,
+        {i: _settled(vars_of(f)) for i, f in findings.items()},
+        {
+            i: (c.deed.kind, c.deed.target, c.outcome, [bytes.fromhex(leg.id) for leg in c.legs])
+            for i, c in changes.items()
+        },
+        dead_letters,
+        {
+            "items": said["items"],
+            "events": said["events"] + said["duplicates"],
+            "filtered": said["filtered_by_rule"],
+            "dead_letters": said["dead_letters_by_reason"],
+        },
+    )
+
+
+def vars_of(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in row.__slots__}
+
+
+def _uncarried(document: bytes) -> Any:
+    said = orjson.loads(document)
+    del said["auditstream"]["carriage"]
+    return said
+
+
+def _settled(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    names = ("detector", "key", "cluster", "severity_id", "first_time", "last_time", "count")
+    flags = ("status", "suspect", "lower_bound", "actor", "address")
+    return (*(row[n] for n in (*names, *flags)), [bytes(i) for i in row["evidence"]])
+
+
+class StreamOn:
+    """One stream of its own on a broker.
+
+    Args:
+        config: TOML of inputs, estates and principals.
+        more: settings of the section `[kafka]`.
+    """
+
+    def __init__(
+        self, kafka: Kafka, folder: Path, name: str, config: str, partitions: int = 3, **more: Any
+    ) -> None:
+        self.kafka, self.folder, self.name = kafka, folder, name
+        folder.mkdir(exist_ok=True)
+        (folder / "password").write_text(kafka.users["admin"])
+        settings = {
+            "brokers": kafka.bootstrap(), "prefix": name, "group": name, "partitions": partitions,
+            "replication": 1, "folder": str(folder / "work"), **more,
+        }  # fmt: skip
+        lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+        sasl = [
+            'mechanism = "SCRAM-SHA-256"', 'username = "admin"',
+            f'password_file = "{folder / "password"}"',
+        ]  # fmt: skip
+        self.path = folder / "auditstream.toml"
+        self.path.write_text("\n".join([config, "[kafka]", *lines, "[kafka.sasl]", *sasl]), "utf-8")
+        self.config: Config = load(self.path)
+        self.settings = {**client(self.config.kafka), "group.id": f"{name}-reader"}
+        self._workers = 0
+        self.behind: list[tuple[str, int, int, int]] = []
+        self.command("topics", "apply")
+
+    def command(self, *arguments: str, timeout_s: float = 120) -> str:
+        """Run one of our commands with this configuration; what it said."""
+        done = auditstream(*arguments, "--config", self.path, cwd=self.folder, timeout_s=timeout_s)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def collect(self, *more: str) -> None:
+        """Send the inputs to the raw topics."""
+        self.command("collect", *more, timeout_s=600)
+
+    @contextmanager
+    def worker(self, *roles: str, **options: Any) -> Iterator[Running]:
+        """A worker, killed in the end if it still runs; `options` are those of `dying.py`."""
+        self._workers += 1
+        folder = self.folder / f"worker{self._workers}"
+        running = Running(folder, {"config": str(self.path), "roles": roles, **options})
+        try:
+            yield running
+        finally:
+            running.process.kill()
+
+    # What is in it.
+
+    def layout(self) -> Layout:
+        return check(self.config.kafka)
+
+    def rows(self, name: str, schema: str) -> list[dict[str, Any]]:
+        """All committed rows of a topic there are now; of each partition in order."""
+        found: list[dict[str, Any]] = []
+        decode = decoder(schema)
+        topic = name if name.startswith(f"{self.name}.") else self.config.kafka.topic(name)
+
+        def take(_: bytes | None, value: bytes | None) -> None:
+            if value is not None:
+                found.append(decode(value))
+
+        for partition in range(self.layout().partitions[topic]):
+            read_whole(self.settings, topic, partition, take, 60)
+        return found
+
+    def view(self) -> View:
+        """What the stream has come to."""
+        dead_letters = {row["id"] for row in self.rows("dead-letters", "dead_letter")}
+        return View(
+            {row["id"]: _uncarried(row["ocsf"]) for row in self.rows("events", "audit_event")},
+            {i: _settled(row) for i, row in _open(self.rows("findings", "finding")).items()},
+            {
+                i: (row["kind"], row["target"], row["outcome"], row["legs"])
+                for i, row in _open(self.rows("changes", "change")).items()
+            },
+            dead_letters,
+            self.account(),
+        )
+
+    def account(self) -> dict[str, Any]:
+        """The sum of the chained accounts; fails where they do not chain, or do not reach the end."""
+        by_partition: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        for row in self.rows("accounts", "account"):
+            by_partition.setdefault((row["topic"], row["partition"]), []).append(row)
+        filtered: Counter[str] = Counter()
+        dead_letters: Counter[str] = Counter()
+        items = events = 0
+        for place, rows in by_partition.items():
+            at = 0
+            for row in sorted(rows, key=lambda row: row["start"]):
+                assert row["start"] == at, f"{place} does not chain at {at}: {row}"
+                at = row["end"]
+                items, events = items + row["items"], events + row["events"]
+                filtered.update(row["filtered"])
+                dead_letters.update(row["dead_letters"])
+            assert at == self._end(*place), f"{place} ends at {at}"
+        return {
+            "items": items, "events": events, "filtered": dict(filtered),
+            "dead_letters": dict(dead_letters),
+        }  # fmt: skip
+
+    # How far it is.
+
+    def _end(self, topic: str, partition: int) -> int:
+        consumer = Consumer(self.settings)
+        _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), 60)
+        consumer.close()
+        return int(end)
+
+    def finished(self) -> bool:
+        """Whether every role has committed all there is for it."""
+        layout, topic = self.layout(), self.config.kafka.topic
+        detect = [layout.counters_topic, topic("control"), topic("clocks")]
+        with suppress(KafkaException):
+            return all(
+                self._all_committed(f"{self.name}-{role}", topics, layout)
+                for role, topics in (("ingest", layout.raw), ("detect", detect))
+            )
+        return False
+
+    def _all_committed(self, group: str, topics: Any, layout: Layout) -> bool:
+        consumer = Consumer(self.settings | {"group.id": group, "log_level": 0})
+        self.behind = []
+        try:
+            asked = [TopicPartition(t, p) for t in topics for p in range(layout.partitions[t])]
+            committed = consumer.committed(asked, 30)
+            for tp in committed:
+                _, end = consumer.get_watermark_offsets(tp, 30, cached=False)
+                if end and tp.offset != end:
+                    self.behind.append((tp.topic, tp.partition, tp.offset, end))
+            return not self.behind
+        finally:
+            consumer.close()
+
+    def finish(self, timeout_s: float = 90) -> None:
+        """Wait until all that is in the raw topics has led to all it leads to."""
+        try:
+            eventually(self.finished, f"{self.name} to be worked off", timeout_s, 0.3)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; not committed: {self.behind}") from None
+
+
+def _open(rows: list[dict[str, Any]]) -> dict[bytes, dict[str, Any]]:
+    """The settled view: of each id the last version, if it is open."""
+    last: dict[bytes, dict[str, Any]] = {}
+    for row in rows:
+        if row["id"] not in last or row["version"] > last[row["id"]]["version"]:
+            last[row["id"]] = row
+    return {i: row for i, row in last.items() if row["status"] == "open"}
+
+
+class Running:
+    """A worker process."""
+
+    def __init__(self, folder: Path, options: dict[str, Any]) -> None:
+        folder.mkdir()
+        self._output = folder / "output.log"
+        command = [sys.executable, str(WORKER), json.dumps(options)]
+        self.process = Leash(command, output=self._output, grace_s=30)
+
+    @property
+    def said(self) -> str:
+        return self._output.read_text("utf-8", "replace")
+
+    def ended(self) -> bool:
+        """Whether it runs no more."""
+        return not self.process.running
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.process.pid, number)
+
+    def stop(self) -> int:
+        """Ask it to stop; its exit status."""
+        return self.process.stop()
