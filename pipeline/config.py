@@ -15,6 +15,7 @@ from pydantic import (
     BaseModel,
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -25,10 +26,13 @@ from detectors.contract import (
     EstateSettings,
     Settings,
 )
+from detectors.own import Own, OwnSettings
 from pipeline.engine import MAX_RECORD_BYTES, Plan
 from pipeline.errors import ConfigError
 from pipeline.registry import detectors, sources
+from pipeline.rights import Role, rights
 from pipeline.stages.enrich import Principal, covers, describe
+from pipeline.stages.exclude import exclude
 from pipeline.stages.redact import Redactor
 from pipeline.streaming import RawTopic, Section, SourceName, Streaming
 from schemas.vocabulary import ActorKind
@@ -108,6 +112,32 @@ class Estate(Section):
     clusters: tuple[str, ...] = Field((), description="Labels of inputs: their `cluster`.")
 
 
+class OwnPrincipal(Section):
+    """One of auditstream's own principals: its work is left out, all else it does is a finding."""
+
+    role: Role = Field("ingest", description="What it does: collect, ingest, detect or topics.")
+    principal: str = Field(
+        "", description="Full principal, without wildcards; empty: User:auditstream-ROLE."
+    )
+    networks: tuple[Annotated[str, AfterValidator(_network)], ...] = Field(
+        (), description="Networks it works from; none: nothing is left out, all is a finding."
+    )
+    cluster: str = Field("default", description="Label of the cluster that the stream runs on.")
+
+    @field_validator("principal")
+    @classmethod
+    def _full(cls, text: str) -> str:
+        kind, _, name = text.partition(":")
+        if text and (not kind or not name or "*" in text):
+            raise ValueError(f"{text!r} is no full principal; write User:NAME, without *")
+        return text
+
+    def said(self, streaming: Streaming) -> tuple[str, Own]:
+        """The principal, and what is expected of it."""
+        who = self.principal or f"User:auditstream-{self.role}"
+        return who, Own(self.role, self.cluster, self.networks, rights(streaming, self.role))
+
+
 class Redaction(Section):
     """Keyed hashes in the place of secrets, so that the same secret is recognised again."""
 
@@ -143,6 +173,7 @@ class Config(Section):
     inputs: tuple[Input, ...] = Field((), description="What is read. --input takes their place.")
     principals: tuple[PrincipalRule, ...] = Field((), description="Who is who.")
     estates: tuple[Estate, ...] = Field((), description="What belongs together.")
+    own: tuple[OwnPrincipal, ...] = Field((), description="As whom auditstream itself works.")
     redaction: Redaction = Field(Redaction(), description="How secrets are replaced.")
     kafka: Streaming = Field(Streaming(), description="The stream.")
     detectors: dict[str, dict[str, Any]] = Field({}, description="Numbers of the detectors.")
@@ -189,12 +220,25 @@ class Config(Section):
                 raise ConfigError(f"detectors.{name}: no such detector; {', '.join(known)}")
         out: list[tuple[Detector | EstateDetector, Settings]] = []
         for name, detector in known.items():
+            given = self.detectors.get(name, {})
+            is_told_own = issubclass(detector.settings, OwnSettings)
+            if is_told_own and "own" in given:
+                raise ConfigError(f"detectors.{name}.own: write [[own]] instead")
             try:
-                settings = detector.settings(**self.detectors.get(name, {}))
+                settings = detector.settings(**given)
             except ValidationError as error:
                 raise ConfigError(_explain(error, f"detectors.{name}")) from None
-            if settings.enabled:
+            if is_told_own:
+                settings = settings.model_copy(update={"own": self.expected()})
+            if settings.enabled and (self.own or not is_told_own):
                 out.append((detector, settings))
+        return out
+
+    def expected(self) -> dict[str, tuple[Own, ...]]:
+        """What is expected of auditstream's own principals, by principal."""
+        out: dict[str, tuple[Own, ...]] = {}
+        for who, said in (entry.said(self.kafka) for entry in self.own):
+            out[who] = (*out.get(who, ()), said)
         return out
 
     def plan(self) -> Plan:
@@ -208,7 +252,7 @@ class Config(Section):
         ]  # fmt: skip
         return Plan(
             sources(), describe(rules), self.redaction.redactor(), self.max_record_bytes,
-            covers(rules),
+            covers(rules), exclude(self.expected()),
         )  # fmt: skip
 
     def estate_of(self, label: str) -> str:
@@ -278,7 +322,12 @@ def _said(model: type[BaseModel]) -> str:
 
 
 _LISTS: dict[type[BaseModel], dict[str, type[BaseModel]]] = {
-    Config: {"inputs": Input, "principals": PrincipalRule, "estates": Estate},
+    Config: {
+        "inputs": Input,
+        "principals": PrincipalRule,
+        "estates": Estate,
+        "own": OwnPrincipal,
+    },
     Streaming: {"raw": RawTopic},
 }
 

@@ -21,6 +21,7 @@ from pipeline.batch import (
 from pipeline.clocks import clock
 from pipeline.errors import Reason
 from pipeline.stages.enrich import Covers, Describe, address, covers, describe, enrich
+from pipeline.stages.exclude import Exclude
 from pipeline.stages.frame import frame
 from pipeline.stages.identify import event_id
 from pipeline.stages.project import project
@@ -29,7 +30,6 @@ from pipeline.stages.reject import reject
 from pipeline.stages.route import route
 from pipeline.stages.router import Router
 from pipeline.stages.unwrap import unwrap
-from schemas.types import Event
 
 MAX_RECORD_BYTES = 1024 * 1024
 SHARED_RAW_BYTES = 8 * 1024
@@ -49,6 +49,7 @@ class Plan:
         redactor: how secrets are replaced.
         max_record_bytes: longer records become dead letters.
         covers: whether the configuration would know a support session by what it does.
+        exclude: which events are auditstream's own work, if it has any.
     """
 
     sources: Mapping[str, Source]
@@ -56,6 +57,7 @@ class Plan:
     redactor: Redactor = field(default_factory=Redactor)
     max_record_bytes: int = MAX_RECORD_BYTES
     covers: Covers = field(default_factory=lambda: covers(()))
+    exclude: Exclude | None = None
 
 
 @lru_cache(maxsize=256)
@@ -106,13 +108,15 @@ def _ingest(
     for line, outcome, name, number in items:
         if isinstance(outcome, Fact):
             try:
-                out.events.append(
-                    _complete(plan, stream, line, outcome, plan.sources[name], number)
-                )
-                continue
+                left_out = _complete(plan, stream, line, outcome, plan.sources[name], number)
             except Exception as error:
                 detail = f"{type(error).__name__} behind the source: report it"
                 outcome = Rejected(Reason.FAULT, detail)
+            else:
+                if left_out is None:
+                    out.events.append(outcome.event)
+                    continue
+                outcome = left_out
         if isinstance(outcome, Filtered):
             out.account.count_filtered(outcome.rule)
         else:
@@ -125,14 +129,16 @@ def _ingest(
 
 def _complete(
     plan: Plan, stream: Stream, line: Line, fact: Fact, source: Source, number: int
-) -> Event:
-    """What the stages add to a source's fact, in their order."""
+) -> Filtered | None:
+    """Add to a source's fact what the stages do, in their order; or the rule that leaves it out."""
     event = fact.event
     enrich(fact, line, stream, plan.look, plan.covers)
+    if plan.exclude is not None and (left_out := plan.exclude(event)) is not None:
+        return left_out
     event.raw, blank = plan.redactor.redact(fact, line.raw)
     event.id = event_id(fact, line, stream, blank, number)
     if number and len(event.raw) > SHARED_RAW_BYTES:
         # The first item has it; a copy for each would let one long line fill a disk.
         event.raw = b""
     project(fact, source.product, line.logged)
-    return event
+    return None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from detectors.own import OwnSettings
 from pipeline.config import Config, Input, example, load
 from pipeline.errors import ConfigError
 
@@ -54,6 +55,11 @@ def test_the_printed_example_is_complete_and_its_comments_are_settings(tmp_path:
             "'c' is in two",
         ),
         ("[[estates]]\nname = 'a'\nclusters = ['b']\n[[estates]]\nname = 'b'", "'b' is in two"),
+        ("[[own]]\nprincipal = 'User:auditstream-*'", "own.0.principal"),
+        ("[[own]]\nprincipal = 'auditstream-ingest'", "own.0.principal"),
+        ("[[own]]\nrole = 'index'", "own.0.role"),
+        ("[[own]]\nnetworks = ['192.0.2.0/99']", "own.0.networks"),
+        ("[detectors.audit_principal_misuse]\nown = {}", "audit_principal_misuse.own"),
         ("stroe = 'x'", "stroe"),
         ("max_record_bytes = 1", "max_record_bytes"),
         ("store = ", "not TOML"),
@@ -111,3 +117,30 @@ def test_a_label_is_of_the_estate_that_names_it_or_is_called_so_or_of_its_own(
     config = load(written(tmp_path, text))
     of = {label: config.estate_of(label) for label in ("kafka", "aws", "prod", "dev")}
     assert of == {"kafka": "prod", "aws": "prod", "prod": "prod", "dev": "dev"}
+
+
+def test_own_principals_are_told_to_the_engine_and_to_their_detector(tmp_path: Path) -> None:
+    text = (
+        "[[own]]\nnetworks = ['192.0.2.0/24']\n[[own]]\nrole = 'detect'\nprincipal = 'User:audit'\n"
+        "[[own]]\nrole = 'collect'\nprincipal = 'User:audit'\ncluster = 'prod'\n"
+        "[kafka]\nprefix = 'seen'\n"
+    )
+    config = load(written(tmp_path, text))
+    [told] = [s for d, s in config.active() if d.name == "audit_principal_misuse"]
+    assert isinstance(told, OwnSettings)
+    assert told.own == config.expected()
+    said = {who: [(o.role, o.cluster) for o in own] for who, own in told.own.items()}
+    assert said == {
+        "User:auditstream-ingest": [("ingest", "default")],
+        "User:audit": [("detect", "default"), ("collect", "prod")],
+    }
+    patterns = {r.pattern for own in told.own.values() for o in own for r in o.rights}
+    assert {p for p in patterns if not p.startswith("seen.")} == {
+        "auditstream-ingest", "auditstream-ingest-*", "auditstream-detect", "auditstream-detect-*",
+    }  # fmt: skip
+    assert config.plan().exclude is not None
+
+
+def test_without_own_principals_their_detector_rests() -> None:
+    assert Config().plan().exclude is None
+    assert "audit_principal_misuse" not in {d.name for d, _ in Config().active()}

@@ -75,6 +75,7 @@ def _detectors(arguments: argparse.Namespace) -> int:
     numbers = tuple(
         f"{name} = {toml(field.get_default())}: {field.description}"
         for name, field in detector.settings.model_fields.items()
+        if not isinstance(field.get_default(), dict)
     )
     _bullets(f"Numbers ([detectors.{detector.name}])", numbers)
     _bullets("Triage", detector.triage)

@@ -321,6 +321,8 @@ def test_the_doctor_says_what_the_logs_cannot_show(empty: Path, log: Path) -> No
 def test_the_bundled_incident_leaves_nothing_behind(empty: Path) -> None:
     done = auditstream("run", cwd=empty)
     assert (done.returncode, done.stderr.count("Traceback")) == (0, 0)
-    assert all(f" {name} " in done.stdout for name in detectors())
+    counters = [counter.name for counter, _ in Config().active()]
+    estates = [estate.name for estate, _ in Config().active_estates()]
+    assert all(f" {name} " in done.stdout for name in counters + estates)
     assert "Next:" in done.stdout
     assert list(empty.iterdir()) == []

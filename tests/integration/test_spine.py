@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.registry import detectors
+from pipeline.config import load
 from tests.servers import incident
 from tests.servers.incident import DEEDS, Deed
 from tests.servers.incident.capture import surround
@@ -131,7 +131,11 @@ def test_each_detector_finds_its_part(played: Played) -> None:
     by_detector: dict[str, list[Document]] = {}
     for finding in played.findings:
         by_detector.setdefault(finding["finding_info"]["analytic"]["uid"], []).append(finding)
-    assert set(by_detector) == set(detectors())
+    config = load(CONFIG)
+    assert set(by_detector) == {
+        *(counter.name for counter, _ in config.active()),
+        *(estate.name for estate, _ in config.active_estates()),
+    }
     outsider = played.kafka.seen_from(incident.OUTSIDER_HOST)
     (spike,) = by_detector["auth_failure_spike"]
     assert spike["auditstream"]["address"] == outsider

@@ -11,12 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from pipeline import rights
 from pipeline.errors import ArgumentError
-from pipeline.runtimes.kafka.topics import COUNTERS, READS, WRITES
-from pipeline.streaming import RAW, Streaming
+from pipeline.streaming import Streaming
 
-ROLES: Final = ("collect", "ingest", "detect", "topics")
-"""`topics` is whoever runs `auditstream topics apply`."""
+ROLES: Final = rights.ROLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,7 @@ class Acl:
 
     role: str
     principal: str
-    resource: Literal["topic", "group", "transactional-id"]
+    resource: rights.Resource
     name: str
     pattern: Literal["literal", "prefixed"]
     operations: tuple[str, ...]
@@ -37,7 +36,7 @@ def principals(given: list[str]) -> dict[str, str]:
     Raises:
         ArgumentError: no such role, or no principal.
     """
-    found = {role: f"User:auditstream-{role}" for role in ROLES}
+    found: dict[str, str] = {role: f"User:auditstream-{role}" for role in ROLES}
     for text in given:
         role, _, principal = text.partition("=")
         kind, _, name = principal.partition(":")
@@ -52,8 +51,8 @@ def principals(given: list[str]) -> dict[str, str]:
 def acls(streaming: Streaming, who: Mapping[str, str]) -> Iterator[Acl]:
     """What each role's principal in `who` needs."""
     for role in ROLES:
-        for resource, name, pattern, operations in _NEEDS[role](streaming):
-            yield Acl(role, who[role], resource, name, pattern, operations)
+        for resource, pattern, operations in rights.needs(streaming, role):
+            yield Acl(role, who[role], resource, *_named(pattern), operations)
 
 
 def command(streaming: Streaming, acl: Acl) -> str:
@@ -67,58 +66,9 @@ def command(streaming: Streaming, acl: Acl) -> str:
     return shlex.join(words)
 
 
-_Need = tuple[
-    Literal["topic", "group", "transactional-id"],
-    str,
-    Literal["literal", "prefixed"],
-    tuple[str, ...],
-]
-
-
-def _collect(streaming: Streaming) -> Iterator[_Need]:
-    yield "topic", streaming.topic(f"{RAW}."), "prefixed", ("Write",)
-
-
-def _ingest(streaming: Streaming) -> Iterator[_Need]:
-    yield "topic", streaming.topic(f"{RAW}."), "prefixed", ("Read",)
-    for entry in streaming.raw:
-        yield _matching(entry.topic)
-    yield from _worker(streaming, "ingest")
-
-
-def _detect(streaming: Streaming) -> Iterator[_Need]:
-    yield from _worker(streaming, "detect")
-
-
-def _worker(streaming: Streaming, role: str) -> Iterator[_Need]:
-    for name in dict.fromkeys((*READS[role], *WRITES[role])):
-        operations: tuple[str, ...] = ("Read",) if name in READS[role] else ()
-        if name in WRITES[role]:
-            operations += ("Write", "DescribeConfigs")
-        yield "topic", streaming.topic(name), "literal", operations
-        if name == COUNTERS:
-            yield "topic", streaming.topic(f"{name}."), "prefixed", operations
-    yield "group", f"{streaming.group}-{role}", "literal", ("Read",)
-    yield "transactional-id", f"{streaming.group}-{role}-", "prefixed", ("Write", "Describe")
-
-
-def _topics(streaming: Streaming) -> Iterator[_Need]:
-    make = ("Create", "Alter", "AlterConfigs", "Describe")
-    yield "topic", streaming.topic(""), "prefixed", make
-    yield "topic", streaming.topic("events"), "literal", ("Read",)
-    yield "topic", streaming.topic("state"), "literal", ("Read", "Write")
-    yield "topic", streaming.topic(f"{COUNTERS}."), "prefixed", ("Write",)
-    yield "group", f"{streaming.group}-", "prefixed", ("Describe",)
-
-
-def _matching(pattern: str) -> _Need:
+def _named(pattern: str) -> tuple[str, Literal["literal", "prefixed"]]:
     """ACLs know beginnings alone: what stands behind the first star is not told apart."""
     beginning, star, _ = pattern.partition("*")
     if not star:
-        return "topic", pattern, "literal", ("Read",)
-    if not beginning:
-        return "topic", "*", "literal", ("Read",)
-    return "topic", beginning, "prefixed", ("Read",)
-
-
-_NEEDS: Final = {"collect": _collect, "ingest": _ingest, "detect": _detect, "topics": _topics}
+        return pattern, "literal"
+    return (beginning, "prefixed") if beginning else ("*", "literal")

@@ -24,7 +24,7 @@ from pipeline.runtimes.kafka.topics import (
     way_out,
 )
 from pipeline.stages.detect import Active
-from pipeline.streaming import Streaming
+from pipeline.streaming import RAW, Streaming
 
 NOTHING: Final = "nothing"
 MAKE: Final = "make"
@@ -143,7 +143,10 @@ def _standing(want: Wanted, now: Found, settings: Mapping[str, str], as_made: Ma
         for name, value in want.settings_for(now.replicas).items()
         if settings.get(name) != value
     }
-    fixed = want.name in (*PLACED, *COMPACTED) or as_made is not None
+    # A file under way would go on in another partition, where nobody knows what was read of it:
+    # what is sent again after a crash would count a second time.
+    raw = want.name.startswith(f"{RAW}.")
+    fixed = raw or want.name in (*PLACED, *COMPACTED) or as_made is not None
     grow = 0 if fixed or now.partitions >= want.partitions else want.partitions
     unmarked = want.name in PLACED and as_made is None
     action = ALTER if grow or differing else NOTHING
@@ -155,7 +158,8 @@ def _remarks(want: Wanted, now: Found, fixed: bool) -> str:
     if now.partitions > want.partitions:
         said.append(f"has {now.partitions} partitions, more than {want.partitions}; none is taken")
     elif fixed and now.partitions < want.partitions and not want.name.startswith(COUNTERS):
-        said.append(f"stays at {now.partitions} partitions: growing it would part its keys")
+        what = "files under way" if want.name.startswith(f"{RAW}.") else "its keys"
+        said.append(f"stays at {now.partitions} partitions: growing it would part {what}")
     if now.replicas < want.replication:
         said.append(
             f"has {now.replicas} copies, not {want.replication} (kafka-reassign-partitions)"

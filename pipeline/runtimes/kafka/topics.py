@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import orjson
 
+from pipeline import rights
 from pipeline.registry import sources
 from pipeline.runtimes.kafka.cluster import Cluster, ClusterError, Delivery, Found
 from pipeline.runtimes.kafka.reading import reading
@@ -24,21 +25,13 @@ from schemas.wire import Undecodable, decoder, encoder
 RECORD_BYTES: Final = 4 * 1024 * 1024
 """Longest record of our own topics: what a record of `max_record_bytes` becomes."""
 
-COUNTERS: Final = "counters"
+COUNTERS: Final = rights.COUNTERS
+READS: Final = rights.READS
+WRITES: Final = rights.WRITES
 PLACED: Final = ("control", "clocks", "state", COUNTERS)
 """Topics whose partitions are what they were made with."""
 COMPACTED: Final = ("clocks", "accounts", "state", "changes", "findings")
 _OTHERS: Final = ("events", "dead-letters")
-
-READS: Final = {
-    "ingest": ("state",),
-    "detect": (COUNTERS, "control", "clocks", "state"),
-}
-WRITES: Final = {
-    "ingest": ("events", "control", "clocks", COUNTERS, "dead-letters", "accounts", "state"),
-    "detect": ("findings", "changes", "state"),
-}
-"""By role of a worker, what it reads (beside raw topics) and writes."""
 
 _DAY_MS = 86_400_000
 _PATIENCE_S = 15.0

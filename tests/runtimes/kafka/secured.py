@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from pipeline.config import Config
+from pipeline.config import Config, toml
 from pipeline.runtimes.kafka import acls
 from pipeline.runtimes.kafka.cluster import Cluster
 from pipeline.runtimes.kafka.connection import client
@@ -23,9 +23,10 @@ USERS = {"admin": "admin-password"} | {f"auditstream-{r}": f"{r}-password" for r
 
 
 @contextmanager
-def secured(folder: Path) -> Iterator[Kafka]:
+def secured(folder: Path, properties: Mapping[str, str] | None = None) -> Iterator[Kafka]:
     """Such a broker. Its certificates lie in `folder`/tls."""
-    with Kafka(folder / "kafka", USERS, tls=Certificates(folder / "tls", HOSTS)) as broker:
+    tls = Certificates(folder / "tls", HOSTS)
+    with Kafka(folder / "kafka", USERS, tls=tls, properties=properties or {}) as broker:
         yield broker
 
 
@@ -50,6 +51,17 @@ def as_user(kafka: Kafka, folder: Path, user: str, streaming: Streaming) -> Stre
             "sasl": Sasl(mechanism="SCRAM-SHA-256", username=user, password_file=str(password)),
         }
     )
+
+
+def written(path: Path, streaming: Streaming, inputs: str = "") -> Path:
+    """The stream's settings, with `inputs` before them, as a configuration file."""
+    lines = [inputs]
+    said = streaming.model_dump(exclude_defaults=True)
+    sections = {"kafka": said, "kafka.tls": said.pop("tls"), "kafka.sasl": said.pop("sasl")}
+    for name, settings in sections.items():
+        lines += [f"[{name}]", *(f"{key} = {toml(value)}" for key, value in settings.items())]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
 
 
 def done(streaming: Streaming) -> list[str]:
