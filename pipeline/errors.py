@@ -9,7 +9,8 @@
         ├── InputError            a file, folder or stream that cannot be read
         ├── StoreError            a store that cannot be opened, is another release's, or is full
         ├── ClusterError          brokers that cannot be reached, or topics that are not fit
-        └── RegistryError         a schema registry that cannot be asked, or lacks our schemas
+        ├── RegistryError         a schema registry that cannot be asked, or lacks our schemas
+        └── StreamError           a batch that could not be carried through: it is done again
     Unreadable                    one line its source cannot read: becomes a dead letter
 
 ``Unreadable`` never leaves the engine. Nothing else is raised on account of what a record holds.
@@ -46,6 +47,10 @@ class InputError(UnusableError):
 
 class StoreError(UnusableError):
     """A store that cannot be opened, written or understood."""
+
+
+class StreamError(UnusableError):
+    """A batch could not be carried through. Nobody sees any of it; it is done again."""
 
 
 class Reason(StrEnum):

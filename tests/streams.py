@@ -8,9 +8,10 @@ import signal
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from pipeline.config import Config, load
 from pipeline.runtimes.kafka.connection import client
 from pipeline.runtimes.kafka.states import read_whole
 from pipeline.runtimes.kafka.topics import Layout, check
+from pipeline.runtimes.kafka.watermarks import watermarks
+from pipeline.runtimes.kafka.wires import wires
 from pipeline.sinks.sqlite import SqliteStore
 from pipeline.sinks.sqlite_query import SqliteReader
-from schemas.wire import decoder
 from tests.commands import auditstream, summary
 from tests.runtimes.kafka.running import eventually
 from tests.servers.kafka import Kafka
@@ -77,15 +79,32 @@ class View:
         return out
 
 
-def embedded(config: Path, folder: Path, *more: str) -> View:
+def uncarried(document: bytes) -> Any:
+    """An event's document without what says how it was carried."""
+    said = orjson.loads(document)
+    del said["auditstream"]["carriage"]
+    return said
+
+
+def digested(document: bytes) -> bytes:
+    """The same in few bytes, where there are very many."""
+    said = orjson.dumps(uncarried(document), option=orjson.OPT_SORT_KEYS)
+    return sha256(said).digest()[:16]
+
+
+Document = Callable[[bytes], Any]
+"""What is kept of an event's document in a view: `uncarried` or `digested`."""
+
+
+def embedded(config: Path, folder: Path, *more: str, document: Document = uncarried) -> View:
     """What one undisturbed run of the embedded runtime comes to, over the inputs of `config`."""
     store = folder / "embedded.db"
     arguments = ("run", "--config", str(config), "--store", str(store), "--summary", "json")
-    done = auditstream(*arguments, *more, cwd=folder, timeout_s=900)
+    done = auditstream(*arguments, *more, cwd=folder, timeout_s=3600)
     assert done.returncode == 0, done.stderr
     said = summary(done.stdout)
     database = sqlite3.connect(store)
-    events = {i: _uncarried(o) for i, o in database.execute("SELECT id, ocsf FROM events")}
+    events = {i: document(o) for i, o in database.execute("SELECT id, ocsf FROM events")}
     dead_letters = {i for (i,) in database.execute("SELECT id FROM dead_letters")}
     database.close()
     reader = SqliteReader(store)
@@ -116,12 +135,6 @@ def vars_of(row: Any) -> dict[str, Any]:
     return {name: getattr(row, name) for name in row.__slots__}
 
 
-def _uncarried(document: bytes) -> Any:
-    said = orjson.loads(document)
-    del said["auditstream"]["carriage"]
-    return said
-
-
 def _settled(row: Mapping[str, Any]) -> tuple[Any, ...]:
     names = ("detector", "key", "cluster", "severity_id", "first_time", "last_time", "count")
     flags = ("status", "suspect", "lower_bound", "actor", "address")
@@ -132,32 +145,44 @@ class StreamOn:
     """One stream of its own on a broker.
 
     Args:
-        config: TOML of inputs, estates and principals.
-        more: settings of the section `[kafka]`.
+        config: TOML of inputs, estates and principals, or a file with a whole configuration.
+        more: settings of the section `[kafka]`, where that is not in the file.
     """
 
     def __init__(
-        self, kafka: Kafka, folder: Path, name: str, config: str, partitions: int = 3, **more: Any
+        self,
+        kafka: Kafka,
+        folder: Path,
+        name: str,
+        config: str | Path,
+        partitions: int = 3,
+        **more: Any,
     ) -> None:
         self.kafka, self.folder, self.name = kafka, folder, name
         folder.mkdir(exist_ok=True)
-        (folder / "password").write_text(kafka.users["admin"])
-        settings = {
-            "brokers": kafka.bootstrap(), "prefix": name, "group": name, "partitions": partitions,
-            "replication": 1, "folder": str(folder / "work"), **more,
-        }  # fmt: skip
-        lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
-        sasl = [
-            'mechanism = "SCRAM-SHA-256"', 'username = "admin"',
-            f'password_file = "{folder / "password"}"',
-        ]  # fmt: skip
-        self.path = folder / "auditstream.toml"
-        self.path.write_text("\n".join([config, "[kafka]", *lines, "[kafka.sasl]", *sasl]), "utf-8")
+        self._workers = self.written = 0
+        self._layout: Layout | None = None
+        self.behind: list[tuple[str, int, int, int]] = []
+        if isinstance(config, str):
+            config = self._configured(config, {"partitions": partitions, **more})
+        self.path = config
         self.config: Config = load(self.path)
         self.settings = {**client(self.config.kafka), "group.id": f"{name}-reader"}
-        self._workers = 0
-        self.behind: list[tuple[str, int, int, int]] = []
         self.command("topics", "apply")
+
+    def _configured(self, config: str, more: Mapping[str, Any]) -> Path:
+        password, path = self.folder / "password", self.folder / "auditstream.toml"
+        password.write_text(self.kafka.users["admin"])
+        settings = {
+            "brokers": self.kafka.bootstrap(), "prefix": self.name, "group": self.name,
+            "replication": 1, "folder": str(self.folder / "work"), **more,
+        }  # fmt: skip
+        lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+        login = [
+            'mechanism = "SCRAM-SHA-256"', 'username = "admin"', f'password_file = "{password}"',
+        ]  # fmt: skip
+        path.write_text("\n".join([config, "[kafka]", *lines, "[kafka.sasl]", *login]), "utf-8")
+        return path
 
     def command(self, *arguments: str, timeout_s: float = 120) -> str:
         """Run one of our commands with this configuration; what it said."""
@@ -169,12 +194,16 @@ class StreamOn:
         """Send the inputs to the raw topics."""
         self.command("collect", *more, timeout_s=600)
 
-    @contextmanager
-    def worker(self, *roles: str, **options: Any) -> Iterator[Running]:
-        """A worker, killed in the end if it still runs; `options` are those of `dying.py`."""
+    def start(self, *roles: str, **options: Any) -> Running:
+        """A worker; `options` are those of `dying.py`."""
         self._workers += 1
         folder = self.folder / f"worker{self._workers}"
-        running = Running(folder, {"config": str(self.path), "roles": roles, **options})
+        return Running(folder, {"config": str(self.path), "roles": roles, **options})
+
+    @contextmanager
+    def worker(self, *roles: str, **options: Any) -> Iterator[Running]:
+        """The same, killed in the end if it still runs."""
+        running = self.start(*roles, **options)
         try:
             yield running
         finally:
@@ -183,27 +212,51 @@ class StreamOn:
     # What is in it.
 
     def layout(self) -> Layout:
-        return check(self.config.kafka)
+        self._layout = check(self.config.kafka)
+        return self._layout
 
     def rows(self, name: str, schema: str) -> list[dict[str, Any]]:
         """All committed rows of a topic there are now; of each partition in order."""
         found: list[dict[str, Any]] = []
-        decode = decoder(schema)
+        self.each(name, schema, found.append)
+        return found
+
+    def each(self, name: str, schema: str, see: Callable[[dict[str, Any]], object]) -> None:
+        """The same, one by one."""
+        decode = wires(self.config.kafka).decoder(schema)
         topic = name if name.startswith(f"{self.name}.") else self.config.kafka.topic(name)
 
         def take(_: bytes | None, value: bytes | None) -> None:
             if value is not None:
-                found.append(decode(value))
+                see(decode(value))
 
-        for partition in range(self.layout().partitions[topic]):
+        for partition in range((self._layout or self.layout()).partitions[topic]):
             read_whole(self.settings, topic, partition, take, 60)
+
+    def events(self, document: Document = uncarried) -> dict[bytes, Any]:
+        """The events by id; how many rows they are is then in `written`."""
+        found: dict[bytes, Any] = {}
+        self.written = 0
+
+        def see(row: dict[str, Any]) -> None:
+            self.written += 1
+            found[row["id"]] = document(row["ocsf"])
+
+        self.each("events", "audit_event", see)
         return found
 
-    def view(self) -> View:
+    def holds(self, name: str) -> int:
+        """How many positions a topic has, committed or not."""
+        topic = self.config.kafka.topic(name)
+        partitions = range((self._layout or self.layout()).partitions[topic])
+        found = watermarks(self.settings, [(topic, partition) for partition in partitions])
+        return sum(high - low for low, high in found.values())
+
+    def view(self, document: Document = uncarried) -> View:
         """What the stream has come to."""
         dead_letters = {row["id"] for row in self.rows("dead-letters", "dead_letter")}
         return View(
-            {row["id"]: _uncarried(row["ocsf"]) for row in self.rows("events", "audit_event")},
+            self.events(document),
             {i: _settled(row) for i, row in _open(self.rows("findings", "finding")).items()},
             {
                 i: (row["kind"], row["target"], row["outcome"], row["legs"])
@@ -238,14 +291,11 @@ class StreamOn:
     # How far it is.
 
     def _end(self, topic: str, partition: int) -> int:
-        consumer = Consumer(self.settings)
-        _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), 60)
-        consumer.close()
-        return int(end)
+        return watermarks(self.settings, [(topic, partition)])[topic, partition][1]
 
     def finished(self) -> bool:
         """Whether every role has committed all there is for it."""
-        layout, topic = self.layout(), self.config.kafka.topic
+        layout, topic = self._layout or self.layout(), self.config.kafka.topic
         detect = [layout.counters_topic, topic("control"), topic("clocks")]
         with suppress(KafkaException):
             return all(
@@ -260,8 +310,9 @@ class StreamOn:
         try:
             asked = [TopicPartition(t, p) for t in topics for p in range(layout.partitions[t])]
             committed = consumer.committed(asked, 30)
+            ends = watermarks(self.settings, [(tp.topic, tp.partition) for tp in committed])
             for tp in committed:
-                _, end = consumer.get_watermark_offsets(tp, 30, cached=False)
+                _, end = ends[tp.topic, tp.partition]
                 if end and tp.offset != end:
                     self.behind.append((tp.topic, tp.partition, tp.offset, end))
             return not self.behind

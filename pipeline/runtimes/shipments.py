@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Protocol
@@ -157,9 +159,11 @@ def _time(look: Looks, records: list[Record], otherwise: int) -> int:
 
 
 def _digest(file: Any) -> bytes:
-    """Of all that is in a file, which is then at its beginning again."""
+    """Of all that can be read of a file, which is then at its beginning again."""
     found = sha256()
-    while data := file.read(CHUNK_BYTES):
-        found.update(data)
+    # A compressed file may be damaged, or end in the middle.
+    with suppress(EOFError, OSError, zlib.error):
+        while data := file.read(CHUNK_BYTES):
+            found.update(data)
     file.seek(0)
     return found.digest()

@@ -15,6 +15,12 @@ from schemas.types import Event, Finding, Observation
 Key = tuple[str, str, str]
 """Detector, cluster, key."""
 
+
+def key_name(key: Key) -> bytes:
+    """A key as bytes: what its rows travel by, and what its state is kept under."""
+    return "\0".join(key).encode()
+
+
 Active = Sequence[tuple[Detector, EpisodeSettings]]
 
 
@@ -55,34 +61,51 @@ def _gather(out: dict[Key, Seen], key: Key, event: Counted, sighting: Sighting) 
         seen.successes.append(event)
 
 
-def sighted(active: Active, events: Sequence[Event]) -> list[Observation]:
+class Sighter:
     """Which events concern which key of which detector, as rows that can travel by key.
 
-    Of successes only those that a key's state would keep of them (:mod:`detectors.successes`):
-    nearly every line of an authorizer is one.
+    Of successes only those that a key's state would keep of them (:mod:`detectors.successes`), and
+    those of a whole batch at its end: nearly every line of an authorizer is one.
     """
-    spans = {detector.name: detector.follow_s * 1000 for detector, _ in active}
-    out: list[Observation] = []
-    first: dict[tuple[Key, int], Event] = {}
-    last: dict[tuple[Key, int], Event] = {}
-    for key, event, sighting in _sighted(active, events):
-        if not sighting.success:
-            out.append(_observation(key, event, sighting))
-        elif not event.suspect and (span := spans[key[0]]):
-            place = key, event.time // span
-            known = first.get(place)
-            if known is None:
-                first[place] = last[place] = event
-            elif event.time < known.time:
-                first[place] = event
-            elif event.time > last[place].time:
-                last[place] = event
-    for place, event in first.items():
-        success = Sighting(place[0][2], success=True)
-        out.append(_observation(place[0], event, success))
-        if last[place] is not event:
-            out.append(_observation(place[0], last[place], success))
-    return out
+
+    def __init__(self, active: Active) -> None:
+        self._active = active
+        self._spans = {detector.name: detector.follow_s * 1000 for detector, _ in active}
+        self._first: dict[tuple[Key, int], Event] = {}
+        self._last: dict[tuple[Key, int], Event] = {}
+
+    def see(self, events: Sequence[Event]) -> Iterator[Observation]:
+        """Rows of evidence; those of successes are kept back."""
+        spans, first, last = self._spans, self._first, self._last
+        for key, event, sighting in _sighted(self._active, events):
+            if not sighting.success:
+                yield _observation(key, event, sighting)
+            elif not event.suspect and (span := spans[key[0]]):
+                place = key, event.time // span
+                known = last.get(place)
+                if known is None:
+                    first[place] = last[place] = event
+                elif event.time > known.time:
+                    last[place] = event
+                elif event.time < first[place].time:
+                    first[place] = event
+
+    def successes(self) -> Iterator[Observation]:
+        """Rows of successes since the last time: the first and the last of each span."""
+        for place, first in self._first.items():
+            key, last = place[0], self._last[place]
+            yield _observation(key, first, Sighting(key[2], success=True))
+            if last is not first:
+                yield _observation(key, last, Sighting(key[2], success=True))
+        self._first.clear()
+        self._last.clear()
+
+
+def sighted(active: Active, events: Sequence[Event]) -> Iterator[Observation]:
+    """All rows of some events."""
+    sighter = Sighter(active)
+    yield from sighter.see(events)
+    yield from sighter.successes()
 
 
 def _observation(key: Key, event: Event, sighting: Sighting) -> Observation:

@@ -6,12 +6,18 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
-from tests.logs import broker_lines, write
+from schemas.wire import encoder
+from tests.cli.test_hostile_files import FILES
+from tests.logs import authorizer_lines, broker_lines, write
 from tests.runtimes.kafka.dying import POINTS
 from tests.runtimes.kafka.running import eventually
+from tests.schemas.made import dead_letters, events
 from tests.servers.kafka import Kafka
 from tests.streams import QUICK, StreamOn, View, embedded
 
@@ -117,11 +123,69 @@ def test_a_zombie_says_nothing_more(
     stream.collect()
     with stream.worker("ingest", "detect", transaction_ms=60_000) as zombie:
         topic = {"ingest": "events", "detect": "findings"}[role]
-        schema = {"ingest": "audit_event", "detect": "finding"}[role]
-        eventually(lambda: bool(stream.rows(topic, schema)), "its first batch")
+        eventually(lambda: stream.holds(topic) > 10, "its first batches", pause_s=0.5)
         zombie.signal(signal.SIGSTOP)
         with stream.worker("ingest", "detect"):
-            time.sleep(4)
+            time.sleep(9)
             zombie.signal(signal.SIGCONT)
             stream.finish(150)
             assert stream.view().differences(expected) == []
+
+
+GARBAGE = (
+    b"", b"\0" * 40, b"\xc3\x01", b"\xc3\x01" + b"\xff" * 30, b'{"json": true}',
+    Random(4).randbytes(900), encoder("dead_letter")(dead_letters()[0]),
+    encoder("audit_event")(events()[0])[:-3],
+)  # fmt: skip
+
+
+def test_poison_stops_nothing(kafka: Kafka, tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    for make in FILES:
+        make(files / f"{make.__name__}{'.gz' if 'gzip' in make.__name__ else ''}")
+    inputs = "".join(
+        f'[[inputs]]\npath = "{path}"\nsource = "kafka_authorizer"\ncluster = "c"\nzone = "UTC"\n'
+        for path in sorted(files.iterdir())
+    )
+    stream = StreamOn(kafka, tmp_path / "s", "poison", inputs)
+    stream.collect()
+    _send_poison(stream)
+    recorded = stream.folder / "recorded.toml"
+    whole = stream.path.read_text("utf-8")
+    lines = f'[[inputs]]\npath = "kafka:poison.raw.*"\n{whole[whole.index("[kafka]") :]}'
+    recorded.write_text(lines, "utf-8")
+    expected = embedded(recorded, tmp_path)
+    assert len(expected.dead_letters) > 500
+    with stream.worker("ingest", "detect"):
+        stream.finish(120)
+        foreign = {
+            row["id"]
+            for row in stream.rows("dead-letters", "dead_letter")
+            if row["reason"] == "foreign"
+        }
+        # What has no value is no clock any more: a compacted topic forgets so.
+        assert len(foreign) == 3 * len(GARBAGE)
+        view = stream.view()
+        view.dead_letters -= foreign
+        assert view.differences(expected) == []
+
+
+def _send_poison(stream: StreamOn) -> None:
+    """Records that no collector sends, and some in topics that are none of theirs."""
+    producer = Producer(stream.settings | {"message.max.bytes": 2_000_000})
+    line = next(authorizer_lines(1)).encode()
+    headers: list[list[tuple[str, Any]]] = [
+        [],
+        [("audit-stream", b"{"), ("audit-offset", b"-1")],
+        [("audit-stream", b'{"origin": "zz", "source": 7}'), ("audit-end", b"1")],
+        [("audit-stream", None), ("audit-offset", b"9" * 40), ("audit-length", b"x")],
+        [("x" * 1_000, b"\xff" * 1_000)],
+    ]
+    for number, said in enumerate(headers):
+        for value in (None, b"", line, b"\xff\xfe" + line, Random(number).randbytes(700_000)):
+            producer.produce("poison.raw.auto", value, b"%d" % number, headers=said)
+    for topic in ("control", "clocks", "counters"):
+        for number, value in enumerate(GARBAGE):
+            producer.produce(f"poison.{topic}", value, b"%d" % number)
+    producer.flush()

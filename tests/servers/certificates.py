@@ -101,13 +101,15 @@ def _shrouded(path: Path) -> bytes:
 
 def _bags(data: bytes) -> Iterator[bytes]:
     """Encrypted keys in DER (ITU-T X.690, section 8.1), in whatever they are wrapped."""
-    values = list(_values(data))
-    for (tag, body, _), following in zip(values, [*values[1:], None], strict=True):
-        if tag == _OID and body == _SHROUDED and following is not None:
-            [(_, _, whole)] = _values(following[1])
+    wanted = False
+    for tag, body, _ in _values(data):
+        if wanted:
+            [(_, _, whole)] = _values(body)
             yield whole
-        elif tag in (_SEQUENCE, _CONTEXT) or (tag == _OCTETS and body[:1] == b"\x30"):
+        # Octets may be anything: a salt that looks like DER yields nothing.
+        elif tag in (_SEQUENCE, _CONTEXT, _OCTETS):
             yield from _bags(body)
+        wanted = (tag, body) == (_OID, _SHROUDED)
 
 
 def _values(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:

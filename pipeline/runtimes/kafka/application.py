@@ -7,6 +7,7 @@ web server shows tables to whoever asks).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +39,22 @@ class Timing:
 
 
 class Application(faust.App):
-    """Faust with the transport for batches."""
+    """Faust with the transport for batches.
+
+    `closing` is called when it has stopped, whether it was asked to or failed.
+    """
 
     limits = Limits()
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.closing: list[Callable[[], None]] = []
+
+    async def on_stop(self) -> None:
+        """Stop, and then let go of what the work was done with."""
+        await super().on_stop()
+        for close in self.closing:
+            await asyncio.get_running_loop().run_in_executor(None, close)
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self, self.limits)

@@ -16,11 +16,14 @@ from pipeline.runtimes.kafka.foreign import foreign
 from pipeline.runtimes.kafka.producing import Outgoing
 from pipeline.runtimes.kafka.states import PARTITION, States
 from pipeline.runtimes.kafka.transport import Batch
-from pipeline.stages.detect import Active, Key, count, observed
+from pipeline.stages.detect import Active, Key, count, key_name, observed
 from pipeline.streaming import Streaming
 from schemas.types import Finding, Observation
 from schemas.wire import Decode, Encode, Undecodable
 
+MOST_KEYS = 200_000
+"""Of a partition, that are remembered; the one longest unseen is forgotten first. Evidence of one
+that comes after that is a new episode."""
 _VERSIONS = 1_000_000
 """That one generation may give a finding."""
 
@@ -34,6 +37,7 @@ class CountedPartition:
 
     def __init__(self, kept: Mapping[bytes, bytes]) -> None:
         self.position: int = orjson.loads(kept.get(PARTITION, b"{}")).get("position", 0)
+        # From the one longest unseen to the one seen last.
         self._kept = {name: state for name, state in kept.items() if name != PARTITION}
         self._live: dict[bytes, KeyState] = {}
 
@@ -42,9 +46,16 @@ class CountedPartition:
         name = key_name(key)
         state = self._live.get(name)
         if state is None:
-            kept = self._kept.get(name)
+            kept = self._kept.pop(name, None)
             state = self._live[name] = orjson.loads(kept) if kept else {}
         return state
+
+    def superfluous(self) -> Iterator[bytes]:
+        """Names of keys longest unseen, where there are too many. They are known no more."""
+        while len(self._kept) > MOST_KEYS:
+            name = next(iter(self._kept))
+            del self._kept[name]
+            yield name
 
     def freeze(self) -> Iterator[tuple[bytes, bytes]]:
         """Name and state of each key that was looked at since the last time."""
@@ -98,6 +109,8 @@ class Counting:
         part.position = batch.end
         for name, state in part.freeze():
             yield self._states.record(batch.topic, batch.partition, name, state)
+        for name in part.superfluous():
+            yield self._states.record(batch.topic, batch.partition, name, None)
         behind = orjson.dumps({"position": part.position})
         yield self._states.record(batch.topic, batch.partition, PARTITION, behind)
 
@@ -107,8 +120,3 @@ def _raise_version(finding: Finding, above: int) -> None:
     document = orjson.loads(finding.ocsf)
     document["auditstream"]["version"] = finding.version
     finding.ocsf = orjson.dumps(document)
-
-
-def key_name(key: Key) -> bytes:
-    """A key as bytes: of the record that carries it, and of its state."""
-    return "\0".join(key).encode()

@@ -4,7 +4,7 @@ What is known of a partition is the position behind it, its clocks, and the stat
 streams; it is sent in the same transaction as what it led to. Nothing here waits or reads a clock.
 
 State of the partition (JSON): ``{"position", "clocks": {cluster: newest time}}``; of a stream:
-``{"next": offset behind the last line read, or -1, "ended": [offset, digest] or [], "state"}``.
+``{"stream", "next": offset behind the last line read or -1, "ended": its end or [], "state"}``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any
 from zlib import crc32
 
@@ -25,26 +26,44 @@ from pipeline.runtimes.judge import concerns_estates
 from pipeline.runtimes.kafka.producing import Outgoing
 from pipeline.runtimes.kafka.states import PARTITION, States
 from pipeline.runtimes.kafka.transport import Batch
-from pipeline.stages.detect import Active, sighted
+from pipeline.stages.detect import Active, Sighter, key_name
 from pipeline.stages.identify import digest
 from pipeline.streaming import RawTopic, Streaming
-from schemas.types import AccountOf, Clock, DeadLetter, Event
+from schemas.types import AccountOf, Clock, Event, Observation
 from schemas.wire import Encode
 
 _NOWHERE = -1
+MOST_STREAMS = 10_000
+"""Of a partition, that are remembered; the one longest unseen is given up first."""
+_PARTS = attrgetter("source", "cluster", "host", "origin", "carrier", "zone")
+_SLICE = 256
+"""Records that become bytes together; what the engine takes at once, too."""
 
 
 @dataclass(slots=True)
 class _Known:
     """What is known of one stream."""
 
+    stream: Stream
     next: int = _NOWHERE
     ended: list[Any] = field(default_factory=list)
     state: State = field(default_factory=dict)
 
     def frozen(self) -> bytes:
-        # Integer keys and tuples are JSON's after this, as the embedded store has them.
-        return orjson.dumps({"next": self.next, "ended": self.ended, "state": self.state})
+        """JSON of it."""
+        source, cluster, host, origin, carrier, zone = _PARTS(self.stream)
+        stream = source, cluster, host, origin.hex(), carrier, zone
+        return orjson.dumps(
+            {"stream": stream, "next": self.next, "ended": self.ended, "state": self.state}
+        )
+
+    @classmethod
+    def thawed(cls, frozen: bytes) -> _Known:
+        """As it was."""
+        said = orjson.loads(frozen)
+        source, cluster, host, origin, carrier, zone = said.pop("stream")
+        stream = Stream(source, cluster, host, bytes.fromhex(origin), carrier, zone)
+        return cls(stream, **said)
 
 
 class RawPartition:
@@ -58,17 +77,32 @@ class RawPartition:
         said = orjson.loads(kept.get(PARTITION, b"{}"))
         self.position: int | None = said.get("position")
         self.clocks: dict[str, int] = said.get("clocks", {})
+        # From the one longest unseen to the one seen last.
         self._kept = {name: state for name, state in kept.items() if name != PARTITION}
-        self._streams: dict[bytes, _Known] = {}
+        self._live: dict[bytes, _Known] = {}
 
-    def stream(self, name: bytes) -> _Known:
+    def stream(self, stream: Stream) -> _Known:
         """What is known of a stream, to be changed."""
-        known = self._streams.get(name)
+        name = _name(stream)
+        known = self._live.get(name)
         if known is None:
             kept = self._kept.pop(name, None)
-            known = _Known(**orjson.loads(kept)) if kept else _Known()
-            self._streams[name] = known
+            known = self._live[name] = _Known.thawed(kept) if kept else _Known(stream)
         return known
+
+    def superfluous(self) -> Iterator[_Known]:
+        """Streams longest unseen, where there are too many. They are known no more."""
+        while len(self._live) + len(self._kept) > MOST_STREAMS and self._kept:
+            name = next(iter(self._kept))
+            yield _Known.thawed(self._kept.pop(name))
+
+    def freeze(self) -> Iterator[tuple[bytes, bytes]]:
+        """Name and state of each stream that was looked at since the last time."""
+        for name, known in self._live.items():
+            # As bytes, for as objects they would take several times the memory.
+            frozen = self._kept[name] = known.frozen()
+            yield name, frozen
+        self._live.clear()
 
     def frozen(self) -> bytes:
         """The partition's own state."""
@@ -76,19 +110,21 @@ class RawPartition:
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What a batch led to."""
+class _Counted:
+    """What is counted over a batch."""
 
-    events: list[Event] = field(default_factory=list)
-    dead_letters: list[DeadLetter] = field(default_factory=list)
     account: Account = field(default_factory=Account)
     redelivered: int = 0
-    touched: set[bytes] = field(default_factory=set)
+    newest: dict[str, int] = field(default_factory=dict)
+    forgotten: list[bytes] = field(default_factory=list)
 
     def add(self, result: Ingested) -> None:
-        self.events += result.events
-        self.dead_letters += result.dead_letters
         self.account.add(result.account)
+        newest = self.newest
+        for event in result.events:
+            # As far as no client can have made it up.
+            if event.time > newest.get(event.cluster, _NOWHERE) and not event.suspect:
+                newest[event.cluster] = event.time
 
 
 class Ingesting:
@@ -132,23 +168,32 @@ class Ingesting:
             records = [record for record in records if record.offset >= start]
         if batch.end <= start:
             return
-        out = self._read(part, batch, records)
+        counted, sighter = _Counted(), Sighter(self._active)
+        for result in self._read(part, batch, records, counted):
+            counted.add(result)
+            yield from self._events(result.events)
+            yield from self._observations(sighter.see(result.events))
+            for letter in result.dead_letters:
+                value = self._encode["dead_letter"](letter)
+                yield Outgoing(self._topic["dead-letters"], value, letter.id)
         part.position = batch.end
-        yield from self._events(out.events)
-        for letter in out.dead_letters:
-            value = self._encode["dead_letter"](letter)
-            yield Outgoing(self._topic["dead-letters"], value, letter.id)
-        yield from self._time(part, batch, out.events)
-        yield self._account(batch, start, out)
-        for name in out.touched:
-            state = part.stream(name).frozen()
+        yield from self._observations(sighter.successes())
+        yield from self._time(part, batch, counted.newest)
+        yield self._account(batch, start, counted)
+        for name in counted.forgotten:
+            yield self._states.record(batch.topic, batch.partition, name, None)
+        for name, state in part.freeze():
             yield self._states.record(batch.topic, batch.partition, name, state)
         yield self._states.record(batch.topic, batch.partition, PARTITION, part.frozen())
 
     # Reading.
 
-    def _read(self, part: RawPartition, batch: Batch, records: Iterable[Any]) -> Outcome:
-        raw, longest = self._raw(batch.topic), self._plan.max_record_bytes
+    def _read(
+        self, part: RawPartition, batch: Batch, records: Iterable[Any], counted: _Counted
+    ) -> Iterator[Ingested]:
+        """What records led to, some at a time: it is still in the processor's cache when it is
+        written."""
+        raw = self._raw(batch.topic)
         streams: dict[Stream, list[Received]] = {}
         for record in records:
             found = received(
@@ -159,48 +204,54 @@ class Ingesting:
             if of_stream is None:
                 of_stream = streams[found.stream] = []
             of_stream.append(found)
-        out = Outcome()
         for stream, several in streams.items():
-            name = _name(stream)
-            known = part.stream(name)
-            fresh: list[Record] = []
-            for found in several:
-                if found.anew:
-                    self._run(stream, known, fresh, out)
-                    fresh = []
-                    known.next, known.ended, known.state = _NOWHERE, [], {}
-                if found.end:
-                    self._run(stream, known, fresh, out)
-                    fresh = []
-                    self._end(stream, known, found, out)
-                elif found.placed and found.record.position < known.next:
-                    out.redelivered += 1
-                else:
-                    fresh.append(bounded(found.record, longest))
-                    if found.placed:
-                        known.next = found.behind
-            self._run(stream, known, fresh, out)
-            out.touched.add(name)
-        return out
+            yield from self._read_stream(stream, part.stream(stream), several, counted)
+        for known in part.superfluous():
+            counted.forgotten.append(_name(known.stream))
+            # What waits for more is given up, and says so.
+            yield ingest(self._plan, known.stream, [], known.state, final=True)
 
-    def _run(self, stream: Stream, known: _Known, records: Sequence[Record], out: Outcome) -> None:
+    def _read_stream(
+        self, stream: Stream, known: _Known, several: Iterable[Received], counted: _Counted
+    ) -> Iterator[Ingested]:
+        longest = self._plan.max_record_bytes
+        fresh: list[Record] = []
+        for found in several:
+            if found.anew or found.end or len(fresh) == _SLICE:
+                yield from self._run(stream, known, fresh)
+                fresh = []
+            if found.anew:
+                known.next, known.ended, known.state = _NOWHERE, [], {}
+            if found.end:
+                yield from self._end(stream, known, found, counted)
+            elif found.placed and found.record.position < known.next:
+                counted.redelivered += 1
+            else:
+                fresh.append(bounded(found.record, longest))
+                if found.placed:
+                    known.next = found.behind
+        yield from self._run(stream, known, fresh)
+
+    def _run(self, stream: Stream, known: _Known, records: Sequence[Record]) -> Iterator[Ingested]:
         if records:
             result = ingest(self._plan, stream, records, known.state)
             known.state = result.state
-            out.add(result)
+            yield result
 
-    def _end(self, stream: Stream, known: _Known, end: Received, out: Outcome) -> None:
+    def _end(
+        self, stream: Stream, known: _Known, end: Received, counted: _Counted
+    ) -> Iterator[Ingested]:
         """What the end of a bounded input leads to. The stream stays before what is unfinished
         there, for the input may grow."""
         rest = end.record
         ended = [rest.position, sha256(rest.value).hexdigest(), rest.broken]
         if ended == known.ended or rest.position < known.next:
-            out.redelivered += 1
+            counted.redelivered += 1
             return
         known.ended = ended
         state = orjson.loads(orjson.dumps(known.state))
         records = [bounded(record, self._plan.max_record_bytes) for record in end.records]
-        out.add(ingest(self._plan, stream, records, state, final=True))
+        yield ingest(self._plan, stream, records, state, final=True)
 
     # What goes out.
 
@@ -212,10 +263,12 @@ class Ingesting:
             if concerns_estates(event):
                 for place in self._places(event):
                     yield Outgoing(control, value, event.id, None, place)
+
+    def _observations(self, seen: Iterable[Observation]) -> Iterator[Outgoing]:
         observe = self._encode["observation"]
-        for seen in sighted(self._active, events):
-            key = f"{seen.detector}\0{seen.cluster}\0{seen.key}".encode()
-            yield Outgoing(self._counters, observe(seen), key)
+        for one in seen:
+            key = key_name((one.detector, one.cluster, one.key))
+            yield Outgoing(self._counters, observe(one), key)
 
     def _to(self, *names: str) -> list[str]:
         return [self._topic[name] for name in names]
@@ -230,13 +283,9 @@ class Ingesting:
         return {place(estate, self._keyed) for estate in estates}
 
     def _time(
-        self, part: RawPartition, batch: Batch, events: Iterable[Event]
+        self, part: RawPartition, batch: Batch, newest: Mapping[str, int]
     ) -> Iterator[Outgoing]:
-        """How far clusters have come, as far as no client can have made it up."""
-        newest: dict[str, int] = {}
-        for event in events:
-            if event.time > newest.get(event.cluster, _NOWHERE) and not event.suspect:
-                newest[event.cluster] = event.time
+        """How far clusters have come."""
         for cluster, time in newest.items():
             if time > part.clocks.get(cluster, _NOWHERE):
                 part.clocks[cluster] = time
@@ -246,11 +295,12 @@ class Ingesting:
                 value = self._encode["clock"](clock)
                 yield Outgoing(self._topic["clocks"], value, key, None, there)
 
-    def _account(self, batch: Batch, start: int, out: Outcome) -> Outgoing:
-        account = out.account
+    def _account(self, batch: Batch, start: int, counted: _Counted) -> Outgoing:
+        account = counted.account
         row = AccountOf(
             batch.topic, batch.partition, start, batch.end, batch.skipped, account.records,
-            out.redelivered, account.items, account.events, account.filtered, account.dead_letters,
+            counted.redelivered, account.items, account.events, account.filtered,
+            account.dead_letters,
         )  # fmt: skip
         key = f"{batch.topic}\0{batch.partition}\0{start}".encode()
         return Outgoing(self._topic["accounts"], self._encode["account"](row), key)

@@ -30,6 +30,8 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from pipeline.errors import StreamError
+
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
@@ -37,7 +39,7 @@ _TURN = 500
 """Records handed over before others on the event loop get their turn: about a millisecond."""
 
 
-class NotDelivered(RuntimeError):
+class NotDelivered(StreamError):
     """Records were not acknowledged; what led to them must be done again."""
 
 
@@ -74,7 +76,7 @@ class Sending:
     record_bytes: int = 4 * 1024 * 1024
     compression: str = "lz4"
     delivery_ms: int = 60_000
-    transaction_ms: int = 60_000
+    transaction_ms: int = 30_000
 
 
 class Producing:
@@ -210,7 +212,7 @@ class Transactional(Producing):
         known = {"transactional.id": name, "transaction.timeout.ms": sending.transaction_ms}
         super().__init__(settings, sending, known)
         _check_stated(settings)
-        self._ready = False
+        self._ready = self._open = False
 
     async def begin(self) -> None:
         """Begin a transaction. Raises `NotDelivered` where the brokers do not let us."""
@@ -218,6 +220,7 @@ class Transactional(Producing):
             await self._carry_out(lambda: self._producer.init_transactions(_CALL_S))
             self._ready = True
         await self._carry_out(self._producer.begin_transaction)
+        self._open = True
 
     async def commit(self, offsets: Mapping[tuple[str, int], int], member: Member) -> None:
         """Commit all that was sent since `begin`, and where to go on reading, by partition.
@@ -226,14 +229,20 @@ class Transactional(Producing):
         group goes on without this member.
         """
         positions = [TopicPartition(topic, p, at) for (topic, p), at in offsets.items()]
-        try:
-            await self._send_offsets(positions, stated(member))
-            await self._commit()
-        except NotDelivered:
+        # All of it is there before the group is asked whether we are still a member: whoever takes
+        # the partition over then waits for this transaction, whatever becomes of us.
+        await self.flush()
+        await self._send_offsets(positions, stated(member))
+        await self._commit()
+        self._open = False
+
+    def close(self) -> None:
+        """Take back what was not committed: else whoever reads on waits for it to time out."""
+        if self._open:
+            self._producer.purge()
             with suppress(KafkaException):
-                await self._in_thread(lambda: self._producer.abort_transaction(_CALL_S))
-            raise
-        self._failures, self._first = 0, None
+                self._producer.abort_transaction(_CALL_S)
+        super().close()
 
     async def _send_offsets(self, positions: list[TopicPartition], member: bytes) -> None:
         def send() -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from pipeline.runtimes.kafka.cluster import Cluster, ClusterError
+from pipeline.runtimes.kafka.watermarks import watermarks
 from pipeline.streaming import Streaming
 
-_CALL_S = 10.0
-_POLL_S = 0.5
+_POLL_S = 0.05
 _BATCH = 5_000
 
 
@@ -51,13 +51,15 @@ def reading(
         "group.id": f"{streaming.group}-{role}",
         "enable.auto.commit": False,
         "enable.partition.eof": True,
+        "fetch.wait.max.ms": 100,
         "isolation.level": "read_committed" if committed else "read_uncommitted",
     }
     if partitions is None:
         partitions = range(cluster.topics()[topic].partitions)
     consumer = Consumer(settings)
     try:
-        yield _Reading(consumer, topic, partitions).records(patience_s)
+        ends = watermarks(settings, [(topic, number) for number in partitions])
+        yield _Reading(consumer, topic, ends).records(patience_s)
     except KafkaException as error:
         raise ClusterError(f"{topic} cannot be read: {error.args[0].str()}") from None
     finally:
@@ -67,12 +69,16 @@ def reading(
 class _Reading:
     """How far each partition has come."""
 
-    def __init__(self, consumer: Consumer, topic: str, partitions: Iterable[int]) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        topic: str,
+        ends: Mapping[tuple[str, int], tuple[int, int]],
+    ) -> None:
         self._consumer, self._topic = consumer, topic
         self._at: dict[int, int] = {}
         self._ends: dict[int, int] = {}
-        for number in partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), _CALL_S)
+        for (_, number), (low, high) in ends.items():
             if low < high:
                 self._at[number], self._ends[number] = low, high
         self._total = sum(self._ends.values()) - sum(self._at.values())

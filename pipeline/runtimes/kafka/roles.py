@@ -156,9 +156,11 @@ def _app(role: str, setting: Setting) -> Application:
     )
 
 
-def _producer(role: str, setting: Setting) -> Transactional:
+def _producer(app: Application, role: str, setting: Setting) -> Transactional:
     name = f"{setting.group(role)}-{uuid4()}"
-    return Transactional(client(setting.config.kafka), name, setting.sending)
+    producer = Transactional(client(setting.config.kafka), name, setting.sending)
+    app.closing.append(producer.close)
+    return producer
 
 
 def _encoders(held: Wires, topics: Iterable[str]) -> dict[str, Encode]:
@@ -192,7 +194,7 @@ def ingest(setting: Setting) -> Application:
         app,
         "ingest",
         list(layout.raw),
-        _handle(_producer("ingest", setting), parts, ingesting.work),
+        _handle(_producer(app, "ingest", setting), parts, ingesting.work),
     )
     return app
 
@@ -222,7 +224,7 @@ def _count(app: Application, setting: Setting, layout: Layout) -> None:
         generation(streaming, layout.counters_topic),
     )
     parts = Worked(lambda batch: CountedPartition(states.load(batch.topic, batch.partition)))
-    producer = _producer("detect", setting)
+    producer = _producer(app, "detect", setting)
 
     def work(part: CountedPartition, batch: Batch) -> list[Outgoing]:
         return list(counting.work(part, batch))
@@ -244,7 +246,7 @@ def _judge(app: Application, setting: Setting, layout: Layout) -> None:
         {name: held.decoder(name) for name in ("audit_event", "clock", "finding", "change")},
         setting.sending.transaction_ms / 1000 + 30,
     )
-    producer = _producer("detect", setting)
+    producer = _producer(app, "detect", setting)
     # One thread for all of it: the picture takes long to look at, and the loop has others to serve.
     thread = ThreadPoolExecutor(1, "estates")
     folder = setting.folder / "estates" / str(uuid4())

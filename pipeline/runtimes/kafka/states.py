@@ -18,17 +18,18 @@ from zlib import crc32
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
+from pipeline.errors import StreamError
 from pipeline.runtimes.kafka.producing import Outgoing
+from pipeline.runtimes.kafka.watermarks import watermarks
 from schemas.types import HeldState
 from schemas.wire import Decode, Encode
 
 PARTITION = b""
 """Name of what is known of the partition as a whole."""
-_CALL_S = 20.0
-_POLL_S = 0.5
+_POLL_S = 0.05
 
 
-class NotLoaded(RuntimeError):
+class NotLoaded(StreamError):
     """State could not be read: nothing can be done with the partition until it can."""
 
 
@@ -118,12 +119,13 @@ def read_whole(
             "enable.partition.eof": True,
             "isolation.level": "read_committed",
             "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 100,
         }
     )
     where = f"{topic}[{partition}]"
     try:
         place = TopicPartition(topic, partition, OFFSET_BEGINNING)
-        low, high = consumer.get_watermark_offsets(place, _CALL_S)
+        low, high = watermarks(settings, [(topic, partition)])[topic, partition]
         consumer.assign([place])
         deadline = time.monotonic() + patience_s
         while low < high:

@@ -25,12 +25,13 @@ from faust.types import TP, AppT, ConsumerMessage, Message
 from faust.types.tuples import ack_lock
 from mode.utils.futures import notify
 
+from pipeline.errors import StreamError
 from pipeline.runtimes.kafka.fetching import Fetched, Limits, Records, fetched
 from pipeline.runtimes.kafka.ledger import Ledger
 from pipeline.runtimes.kafka.producing import NOBODY, Member
 
 
-class CommitFailed(RuntimeError):
+class CommitFailed(StreamError):
     """Offsets could not be committed: another worker may have read from the same place already."""
 
 

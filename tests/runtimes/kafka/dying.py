@@ -28,7 +28,7 @@ from pipeline.runtimes.kafka.workers import run
 
 POINTS = (
     "load:before", "load:after", "begin:before", "begin:after", "send:before", "send:half",
-    "send:after", "offsets:before", "offsets:after", "commit:before", "commit:after",
+    "send:after", "flush:before", "flush:after", "offsets:before", "offsets:after", "commit:before", "commit:after",
 )  # fmt: skip
 """Every step of a batch's way, as `pipeline.runtimes.kafka.roles` has it."""
 
@@ -81,7 +81,7 @@ def main(options: dict[str, Any]) -> int:
     config = load(Path(options["config"]))
     if "die" in options:
         doom(options["die"], options.get("turn", 1))
-    session_s = options.get("session_s", 2.0)
+    session_s = options.get("session_s", 3.0)
     setting = Setting(
         config,
         Path(config.kafka.folder),
