@@ -27,10 +27,11 @@ from pipeline.runtimes.kafka.roles import Setting, Worked
 from pipeline.runtimes.kafka.workers import run
 
 POINTS = (
-    "load:before", "load:after", "begin:before", "begin:after", "send:before", "send:half",
-    "send:after", "flush:before", "flush:after", "offsets:before", "offsets:after", "commit:before", "commit:after",
+    "load:before", "load:after", "begin:after", "send:half", "send:after", "flush:after",
+    "offsets:after", "commit:after",
 )  # fmt: skip
-"""Every step of a batch's way, as `pipeline.runtimes.kafka.roles` has it."""
+"""Between all steps of a batch's way, as `pipeline.runtimes.kafka.roles` has it: after one is before
+the next."""
 
 
 def doom(point: str, turn: int) -> None:
