@@ -25,7 +25,6 @@ from tests.servers.registry import Registry as Server
 
 PASSWORD = "swordfish"
 CLOCK = Clock("audit.raw.auto", 0, "prod", 1_795_218_764_297)
-CONFLUENT = "confluent_kafka.schema_registry.avro"
 
 
 @pytest.fixture(scope="module")
@@ -199,8 +198,7 @@ def test_rows_travel_by_number(streaming: Streaming, tmp_path: Path, name: str) 
 def test_confluents_own_deserialiser_reads_them(
     streaming: Streaming, tmp_path: Path, name: str
 ) -> None:
-    avro = pytest.importorskip(CONFLUENT, exc_type=ImportError)
-    from confluent_kafka.schema_registry import SchemaRegistryClient
+    from confluent_kafka.schema_registry import SchemaRegistryClient, avro
     from confluent_kafka.serialization import MessageField, SerializationContext
 
     applied(streaming, tmp_path)
