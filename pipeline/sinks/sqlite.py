@@ -160,6 +160,16 @@ class SqliteStore:
             found.update(i for (i,) in self._all(keyed(len(part)), values))
         return found
 
+    def held(self, ids: Iterable[bytes]) -> set[bytes]:
+        """Those of ``ids`` of events that the store holds. An id begins with its event's time."""
+        found: set[bytes] = set()
+        asked = sorted(set(ids))
+        for start in range(0, len(asked), _ROWS):
+            part = asked[start : start + _ROWS]
+            values = [v for i in part for v in (int.from_bytes(i[:6], "big"), i)]
+            found.update(i for (i,) in self._all(keyed(len(part)), values))
+        return found
+
     def known_dead_letters(self, letters: Sequence[DeadLetter]) -> set[bytes]:
         """Ids of ``letters`` that the store holds already."""
         found: set[bytes] = set()

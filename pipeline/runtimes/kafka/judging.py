@@ -10,7 +10,7 @@ state: the last version of each finding and of each change.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,6 @@ _log = logging.getLogger(__name__)
 _FINDING, _CHANGE = b"finding\0", b"change\0"
 _ROWS = 1_000
 
-Waiting = Callable[[str, int, Callable[[bytes | None, bytes | None], None]], object]
-"""Reads a partition whole, as `states.read_whole` does of the brokers it is bound to."""
-
 
 class Estates:
     """What is known of the estates of one partition number, from assignment to revocation.
@@ -42,6 +39,12 @@ class Estates:
     Args:
         folder: where to keep the picture; one of its own.
         number, partitions: the partition, of how many.
+
+    Attributes:
+        changes: the last version said of each, by id.
+        outlived: evidence of what was said on some that the topic no longer holds: that stands as
+            it was said, and nothing more is said upon its evidence.
+        forgotten: names of states of what has no evidence left at all.
     """
 
     def __init__(self, config: Config, folder: Path, number: int, partitions: int) -> None:
@@ -49,6 +52,8 @@ class Estates:
         self._remove()
         self.store = SqliteStore(self._path)
         self.changes: dict[bytes, ChangeVersion] = {}
+        self.outlived: set[bytes] = set()
+        self.forgotten: list[bytes] = []
         self.judge = Judge(
             config.active_estates(),
             self.store,
@@ -75,12 +80,35 @@ class Estates:
         for change in changes:
             self.changes[change.id] = change
 
+    def recall(self, findings: Sequence[Finding], changes: Sequence[ChangeVersion]) -> None:
+        """What was said by whoever had the partition before; the picture is complete."""
+        said: list[Finding | ChangeVersion] = [*findings, *changes]
+        held = self.store.held(i for one in said for i in _evidence(one))
+        standing: list[Finding | ChangeVersion] = []
+        for one in said:
+            evidence = _evidence(one)
+            if held.issuperset(evidence):
+                standing.append(one)
+                continue
+            self.outlived.update(evidence)
+            if held.isdisjoint(evidence):
+                self.forgotten.append(_state_name(one))
+        self.remember(
+            [one for one in standing if isinstance(one, Finding)],
+            [one for one in standing if isinstance(one, ChangeVersion)],
+        )
+
+    def judged(self) -> list[Finding]:
+        """Versions of findings that are to be said."""
+        return [one for one in self.judge.judged() if self.outlived.isdisjoint(one.evidence)]
+
     def changed(self) -> list[ChangeVersion]:
         """Versions of changes that are to be said, of the pictures that were judged last."""
         found: list[Change] = []
         for picture in self.judge.pictures.values():
             found += picture.changes
-        return settle_changes(found, self.changes)
+        settled = settle_changes(found, self.changes)
+        return [one for one in settled if self.outlived.isdisjoint(one.legs)]
 
     def close(self) -> None:
         """Forget the picture."""
@@ -125,8 +153,8 @@ class Judging:
         """
         estates = Estates(self._config, folder, number, self._partitions)
         try:
-            self._recall(estates, number)
             self._replay(estates, number)
+            self._recall(estates, number)
         except BaseException:
             estates.close()
             raise
@@ -145,7 +173,7 @@ class Judging:
                 row = self._decode["change"](value)
                 lists = {k: tuple(row[k]) for k in ("missing", "legs", "leg_kinds", "supersedes")}
                 changes.append(ChangeVersion(**{**row, **lists}))
-        estates.remember(findings, changes)
+        estates.recall(findings, changes)
 
     def _replay(self, estates: Estates, number: int) -> None:
         waiting: list[Event] = []
@@ -199,18 +227,29 @@ class Judging:
         """Judge, if there is news; what is said of it, and the state that goes with it."""
         if not estates.judge.news:
             return
-        findings = estates.judge.judged()
+        findings = estates.judged()
         changes = estates.changed()
         control = self._topic["control"]
         for finding in findings:
             value = self._encode["finding"](finding)
             yield Outgoing(self._topic["findings"], value, finding.id)
-            yield self._states.record(control, number, _FINDING + finding.id, value)
+            yield self._states.record(control, number, _state_name(finding), value)
         for change in changes:
             value = self._encode["change"](change)
             yield Outgoing(self._topic["changes"], value, change.id)
-            yield self._states.record(control, number, _CHANGE + change.id, value)
+            yield self._states.record(control, number, _state_name(change), value)
+        for name in estates.forgotten:
+            yield self._states.record(control, number, name, None)
+        estates.forgotten.clear()
         estates.remember(findings, changes)
+
+
+def _evidence(said: Finding | ChangeVersion) -> tuple[bytes, ...]:
+    return said.evidence if isinstance(said, Finding) else said.legs
+
+
+def _state_name(said: Finding | ChangeVersion) -> bytes:
+    return (_FINDING if isinstance(said, Finding) else _CHANGE) + said.id
 
 
 _COLUMNS = [f.name for f in fields(Event) if f.name not in ("carriage", "blind_spots")]
