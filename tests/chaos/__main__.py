@@ -1,34 +1,52 @@
-"""``make chaos``: kill a run over a million lines at twenty random moments, and compare."""
+"""``make chaos``: kill what runs at random moments, and compare with what was left alone.
+
+First an embedded run over a million lines, killed twenty times; then the stream over a million
+records, whose workers are killed twenty times, and more (:mod:`tests.chaos.stream`).
+"""
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from tests.chaos.kills import Kill, differences, killed, make_logs, run
+from tests.chaos.stream import Plan, Told, disturbed
 
 
 def main() -> int:
-    """Returns 1 where the killed run's store differs from the undisturbed one's."""
+    """Returns 1 where what was killed differs from what was not."""
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
-    parser.add_argument("--lines", type=int, default=1_000_000)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--stream", action="store_true", help="the stream alone")
+    which.add_argument("--embedded", action="store_true", help="the embedded run alone")
+    parser.add_argument("--records", "--lines", type=int, default=1_000_000)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the moments")
     given = parser.parse_args()
+    status = 0
+    if not given.stream:
+        status = _embedded(given.records, given.kills, given.seed)
+    if not given.embedded:
+        status = _stream(given.records, given.kills, given.seed) or status
+    return status
+
+
+def _embedded(lines: int, kills: int, seed: int) -> int:
     with tempfile.TemporaryDirectory(prefix="auditstream-chaos-") as name:
         logs, whole, store = Path(name, "logs"), Path(name, "whole.db"), Path(name, "killed.db")
-        print(f"Writing {given.lines:,} lines, seed {given.seed} …", flush=True)
-        make_logs(logs, given.lines)
+        print(f"Writing {lines:,} lines, seed {seed} …", flush=True)
+        make_logs(logs, lines)
         print("Running undisturbed …", flush=True)
         began = time.monotonic()
         expected = run(logs, whole)
         seconds = time.monotonic() - began
         print(f"{seconds:.0f} s: {expected['store']}\n")
         print(f"{'kill':>6}{'after':>10}{'records':>14}{'findings':>12}", flush=True)
-        done = killed(logs, store, given.kills, seconds, given.seed, _tell)
+        done = killed(logs, store, kills, seconds, seed, _tell)
         last = run(logs, store)
         print(
             f"{'end':>6}{'':>10}{last['store']['records']:>14,}{last['store']['findings']:>12,}\n"
@@ -39,8 +57,8 @@ def main() -> int:
         again = run(logs, store)
         if again["records"]:
             found.append(f"a second run read {again['records']:,} records")
-    if done < given.kills:
-        print(f"only {done} of {given.kills} kills came before the end")
+    if done < kills:
+        print(f"only {done} of {kills} kills came before the end")
     print("\n".join(found) or f"killed {done} times: no difference")
     return 1 if found or not done else 0
 
@@ -48,6 +66,40 @@ def main() -> int:
 def _tell(kill: Kill) -> None:
     print(
         f"{kill.number:>6}{kill.after_s:>8.1f} s{kill.records:>14,}{kill.findings:>12,}", flush=True
+    )
+
+
+def _stream(records: int, kills: int, seed: int) -> int:
+    plan = Plan(records, kills, seed, batch_records=max(100, min(10_000, records // 200)))
+    # Kept where it ends badly: what was said, and the brokers' data, tell why.
+    folder = Path(tempfile.mkdtemp(prefix="auditstream-chaos-"))
+    print(f"\nThe stream: {records:,} records, {kills} kills, seed {seed}, in {folder}")
+    print(f"{'after':>8}{'collected':>12}{'ingested':>12}{'counted':>12}  what", flush=True)
+    try:
+        outcome = disturbed(folder, plan, _tell_stream)
+    except BaseException:
+        print(f"seed {seed}; what there is of it: {folder}")
+        raise
+    for said, times in outcome.deaths.items():
+        print(f"ended by itself, {times} times: {said}")
+    print(
+        f"{outcome.seconds:.0f} s: {outcome.events:,} events and {outcome.duplicates:,} "
+        f"duplicates, {outcome.findings:,} findings; "
+        + ", ".join(f"{name} {times}" for name, times in outcome.happened.items())
+    )
+    if outcome.differences:
+        print("\n".join(outcome.differences), f"\nseed {seed}; what there is of it: {folder}")
+        return 1
+    print("no difference")
+    shutil.rmtree(folder)
+    return 0
+
+
+def _tell_stream(told: Told) -> None:
+    print(
+        f"{told.seconds:>6.0f} s{told.collected:>12,}{told.ingested:>12,}{told.counted:>12,}  "
+        f"{told.what}",
+        flush=True,
     )
 
 

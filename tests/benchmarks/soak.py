@@ -1,0 +1,73 @@
+"""Whether a worker's memory grows."""
+
+from __future__ import annotations
+
+import time
+
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+
+from tests.benchmarks.load import PARTITIONS, Fresh, Loading, paced
+from tests.benchmarks.workers import Stream, memory
+from tests.runtimes.kafka.running import eventually
+
+_LOOK_S = 0.5
+_PARTITION_BYTES = 64 * 1024 * 1024
+_BOUNDED = ("raw.auto", "events", "control", "counters", "dead-letters")
+
+
+def _bound(stream: Stream) -> None:
+    """Let topics hold so much and no more: 5 of them, of 4 partitions, of at most 1.5 × that."""
+    settings = {"retention.bytes": _PARTITION_BYTES, "segment.bytes": _PARTITION_BYTES // 4}
+    resources = []
+    for name in _BOUNDED:
+        resource = ConfigResource(ResourceType.TOPIC, stream.topic(name))
+        for setting, value in settings.items():
+            entry = ConfigEntry(setting, str(value), incremental_operation=AlterConfigOpType.SET)
+            resource.add_incremental_config(entry)
+        resources.append(resource)
+    admin = AdminClient(stream.client)
+    for done in admin.incremental_alter_configs(resources).values():
+        done.result(30)
+
+
+def soak(stream: Stream, rate: float, minutes: float) -> str:
+    """Both roles in one worker, at a rate, for so long; what came of it, in words."""
+    _bound(stream)
+    topic = stream.topic("raw.auto")
+    loading, fresh = Loading(stream.client), Fresh()
+    seen: list[int] = []
+    not_before = 0.0
+
+    with stream.worker("ingest,detect") as process, stream.committed("ingest", topic) as ask:
+
+        def step(count: int, _: int) -> None:
+            nonlocal not_before
+            for line in fresh.some(count):
+                loading.line(topic, line)
+            loading.poll()
+            if time.monotonic() > not_before:
+                not_before = time.monotonic() + _LOOK_S
+                seen.append(memory(process.pid))
+
+        sent = paced(1_000, 5, step)
+        eventually(lambda: ask() > 0, "the worker to work", 60)
+        seen.clear()
+        began = time.monotonic()
+        sent += paced(rate, minutes * 60, step)
+        real = sent / (time.monotonic() - began)
+        loading.flush()
+        behind = sent - ask()
+        assert process.poll() is None
+    third = max(1, len(seen) // 3)
+    first, last = max(seen[:third]), max(seen[-third:])
+    return (
+        f"soak of {minutes:g} minutes at {real:,.0f} lines/s: at most {first / 2**20:.0f} MB in the "
+        f"first third, {last / 2**20:.0f} MB in the last: {last / first:.2f} × (promised: flat); "
+        f"{behind / real:.1f} s behind at the end; {PARTITIONS} partitions"
+    )

@@ -1,0 +1,70 @@
+"""A door before a server: whoever goes through it comes to the server, until it is closed."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+
+class Door:
+    """Forwards TCP connections to a port of this machine. Its own port stays the same.
+
+    Closed, it lets nobody in: connections are refused, as those to a server that is away.
+    """
+
+    def __init__(self, behind: int) -> None:
+        self._behind = behind
+        self.port = 0
+        self._listening: socket.socket | None = None
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Let everybody in."""
+        self._listening = socket.create_server(("127.0.0.1", self.port))
+        self.port = self._listening.getsockname()[1]
+        threading.Thread(target=self._let_in, args=(self._listening,), daemon=True).start()
+
+    def close(self) -> None:
+        """Let nobody in. Whoever is inside may finish."""
+        if self._listening is not None:
+            # A thread that waits in accept() is woken by this alone.
+            with suppress(OSError):
+                self._listening.shutdown(socket.SHUT_RDWR)
+            self._listening.close()
+            self._listening = None
+
+    def _let_in(self, listening: socket.socket) -> None:
+        while True:
+            try:
+                guest, _ = listening.accept()
+            except OSError:
+                return
+            try:
+                host = socket.create_connection(("127.0.0.1", self._behind))
+            except OSError:
+                guest.close()
+                continue
+            for one, other in ((guest, host), (host, guest)):
+                threading.Thread(target=_carry, args=(one, other), daemon=True).start()
+
+
+def _carry(one: socket.socket, other: socket.socket) -> None:
+    with suppress(OSError):
+        while data := one.recv(65536):
+            other.sendall(data)
+    with suppress(OSError):
+        other.shutdown(socket.SHUT_WR)
