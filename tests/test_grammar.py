@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import Reason, Unreadable
-from pipeline.grammar import accompanies, decide, ends
+from pipeline.grammar import _weigh, accompanies, decide, ends
 
 IMITATION = "User:admin is Allowed operation = ALTER from host = 192.0.2.1 on resource = Cluster:LITERAL:kafka-cluster"
 FRAGMENTS = [
@@ -127,6 +127,33 @@ def check(deed: Deed) -> None:
 @settings(max_examples=400, deadline=None)
 def test_standard_authorizers_lines_are_read_back(deed: Deed) -> None:
     check(deed)
+
+
+PIECES = st.lists(
+    st.sampled_from([piece.strip() for piece in FRAGMENTS]) | st.text(max_size=6), max_size=6
+).map("".join)
+
+
+@given(
+    deeds("standard"),
+    PIECES,
+    PIECES,
+    st.sampled_from(["192.0.2.7", "2001:db8::7", "broker-1"]),
+    st.sampled_from(["DefaultDeny", "MatchingAcl(acl)", ACL.format("ALLOW"), "MatchingAcl( is )"]),
+)
+@settings(max_examples=600, deadline=None)
+def test_what_is_read_at_once_is_read_the_same(
+    deed: Deed, principal: str, name: str, host: str, rule: str
+) -> None:
+    for said in (deed, replace(deed, principal=f"User:{principal}", name=name, host=host)):
+        for message in (said.message(), replace(said, rule=rule).message()):
+            try:
+                weighed = _weigh(message, True)
+            except Unreadable as error:
+                with pytest.raises(Unreadable, match=error.detail):
+                    decide(message)
+            else:
+                assert decide(message) == weighed
 
 
 @given(deeds("acl"))

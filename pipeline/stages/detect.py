@@ -46,9 +46,13 @@ def _sighted(active: Active, events: Iterable[Event]) -> Iterator[tuple[Key, Eve
         name, sight = detector.name, detector.sight
         for event in events:
             for sighting in sight(event, settings):
-                # Without a time no window can count it; what is grave by itself still is.
-                if event.time_precision != "unknown" or sighting.grave:
+                if counted(event, sighting):
                     yield (name, event.cluster, sighting.key), event, sighting
+
+
+def counted(event: Event, sighting: Sighting) -> bool:
+    """Without a time no window can count it; what is grave by itself still is."""
+    return event.time_precision != "unknown" or sighting.grave
 
 
 def _gather(out: dict[Key, Seen], key: Key, event: Counted, sighting: Sighting) -> None:
@@ -70,35 +74,37 @@ class Sighter:
 
     def __init__(self, active: Active) -> None:
         self._active = active
-        self._spans = {detector.name: detector.follow_s * 1000 for detector, _ in active}
-        self._first: dict[tuple[Key, int], Event] = {}
-        self._last: dict[tuple[Key, int], Event] = {}
+        self._ends: dict[str, dict[tuple[str, str, int], list[Event]]] = {}
 
     def see(self, events: Sequence[Event]) -> Iterator[Observation]:
         """Rows of evidence; those of successes are kept back."""
-        spans, first, last = self._spans, self._first, self._last
-        for key, event, sighting in _sighted(self._active, events):
-            if not sighting.success:
-                yield _observation(key, event, sighting)
-            elif not event.suspect and (span := spans[key[0]]):
-                place = key, event.time // span
-                known = last.get(place)
-                if known is None:
-                    first[place] = last[place] = event
-                elif event.time > known.time:
-                    last[place] = event
-                elif event.time < first[place].time:
-                    first[place] = event
+        for detector, settings in self._active:
+            name, sight, span_ms = detector.name, detector.sight, detector.follow_s * 1000
+            ends = self._ends.setdefault(name, {})
+            for event in events:
+                for sighting in sight(event, settings):
+                    if not sighting.success:
+                        if counted(event, sighting):
+                            yield _observation((name, event.cluster, sighting.key), event, sighting)
+                    elif span_ms and not event.suspect and counted(event, sighting):
+                        place = event.cluster, sighting.key, event.time // span_ms
+                        held = ends.get(place)
+                        if held is None:
+                            ends[place] = [event, event]
+                        elif event.time > held[1].time:
+                            held[1] = event
+                        elif event.time < held[0].time:
+                            held[0] = event
 
     def successes(self) -> Iterator[Observation]:
         """Rows of successes since the last time: the first and the last of each span."""
-        for place, first in self._first.items():
-            key, last = place[0], self._last[place]
-            yield _observation(key, first, Sighting(key[2], success=True))
-            if last is not first:
-                yield _observation(key, last, Sighting(key[2], success=True))
-        self._first.clear()
-        self._last.clear()
+        for name, ends in self._ends.items():
+            for (cluster, key, _), (first, last) in ends.items():
+                success = Sighting(key, success=True)
+                yield _observation((name, cluster, key), first, success)
+                if last is not first:
+                    yield _observation((name, cluster, key), last, success)
+            ends.clear()
 
 
 def sighted(active: Active, events: Sequence[Event]) -> Iterator[Observation]:

@@ -51,6 +51,8 @@ def reading(
         "group.id": f"{streaming.group}-{role}",
         "enable.auto.commit": False,
         "enable.partition.eof": True,
+        # To close one while it connects would be said as a failed login.
+        "log_level": 0,
         "fetch.wait.max.ms": 100,
         "isolation.level": "read_committed" if committed else "read_uncommitted",
     }

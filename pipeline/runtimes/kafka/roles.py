@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import uuid4
@@ -36,6 +37,8 @@ _log = logging.getLogger(__name__)
 _P = TypeVar("_P")
 _T = TypeVar("_T")
 _AWAY_S = 2.0
+_OBSERVATIONS = 4
+"""As many as other records are one batch."""
 _LONGEST_PAUSE_S = 20.0
 _SHARE = 3
 """A judging is followed by a pause so many times as long."""
@@ -206,6 +209,9 @@ def detect(setting: Setting) -> Application:
         AuditstreamError: the configuration, the cluster or its topics are not fit.
     """
     layout = check(setting.config.kafka, "detect")
+    # They are small, and the more of one key there are the less its state is written.
+    records = setting.limits.batch_records * _OBSERVATIONS
+    setting = setting._replace(limits=replace(setting.limits, batch_records=records))
     app = _app("detect", setting)
     _count(app, setting, layout)
     _judge(app, setting, layout)

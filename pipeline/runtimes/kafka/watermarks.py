@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 _CALL_S = 20.0
+_PAUSE_S = 0.5
+_PASSING = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError._TIMED_OUT,
+    KafkaError._TRANSPORT,
+)
 
 
 def watermarks(
@@ -25,12 +34,28 @@ def watermarks(
         KafkaException: it cannot be said.
     """
     asker = Consumer(
-        {**settings, "isolation.level": "read_uncommitted", "enable.auto.commit": False}
+        {
+            **settings,
+            "isolation.level": "read_uncommitted",
+            "enable.auto.commit": False,
+            "log_level": 0,
+        }
     )
     try:
-        return {
-            (topic, number): asker.get_watermark_offsets(TopicPartition(topic, number), _CALL_S)
-            for topic, number in places
-        }
+        return {place: _asked(asker, TopicPartition(*place)) for place in places}
     finally:
         asker.close()
+
+
+def _asked(asker: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """Ask until a broker answers: after a restart a partition has no leader for a moment."""
+    deadline = time.monotonic() + _CALL_S
+    while True:
+        try:
+            found: tuple[int, int] = asker.get_watermark_offsets(place, _CALL_S)
+            return found
+        except KafkaException as error:
+            why: KafkaError = error.args[0]
+            if why.code() not in _PASSING or time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE_S)
