@@ -104,7 +104,9 @@ class Place:
         there = consumer.list_topics(self.topic, 20).topics[self.topic].partitions
         consumer.assign([TopicPartition(self.topic, number, 0) for number in there])
         raw, left, out = RawTopic(topic=self.topic), len(there), []
+        deadline = time.monotonic() + 60
         while left:
+            assert time.monotonic() < deadline, f"{left} partitions did not come to their end"
             for message in consumer.consume(10_000, 0.2):
                 if message.error() is not None:
                     left -= 1

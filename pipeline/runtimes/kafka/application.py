@@ -117,14 +117,22 @@ class _Untouched(Schema[Any, Any]):
 
 
 def consume(
-    app: Application, name: str, topics: list[str], handle: Callable[[Batch], Awaitable[None]]
+    app: Application,
+    name: str,
+    topics: list[str],
+    handle: Callable[[Batch], Awaitable[None]],
+    at_once: int = 1,
 ) -> None:
-    """Have `handle` do the work of each batch of `topics`, one at a time.
+    """Have `handle` do the work of each batch of `topics`, those of one partition one by one.
 
     A batch is acknowledged, and its offset may be committed, when `handle` returns. So it must
     first await the flush of all it produced. If it raises, the worker ends with that error and the
     batch is read again by whoever takes over. Cancelled (at shutdown), the batch is not
     acknowledged either. To be called before the application starts.
+
+    Args:
+        at_once: of how many partitions batches are handled at the same time: while one waits for
+            the brokers another is worked on.
     """
     transport = app.transport
     assert isinstance(transport, BatchTransport)
@@ -135,18 +143,56 @@ def consume(
 
     async def work(stream: StreamT[Batch]) -> None:
         # Faust acknowledges by itself whatever an agent lets go of, failed or not.
-        manual = cast(Stream[Batch], stream).noack()
-        async for event in manual.events():
-            try:
-                await handle(event.value)
-            except Exception as error:
-                batch = event.value
-                app.log.critical(
-                    "The worker ends: %s failed on %s[%s] offsets %s to %s: %r",
-                    *(name, batch.topic, batch.partition, batch.start, batch.end - 1, error),
-                )
-                await app.crash(error)
-                return
-            await manual.ack(event)
+        await _Work(app, name, handle, at_once).through(cast(Stream[Batch], stream).noack())
 
     app.agent(channel, name=name, concurrency=1)(work)
+
+
+class _Work:
+    """An agent's work: batches as they come, several at once, those of a partition in turn."""
+
+    def __init__(
+        self,
+        app: Application,
+        name: str,
+        handle: Callable[[Batch], Awaitable[None]],
+        at_once: int,
+    ) -> None:
+        self._app, self._name, self._handle = app, name, handle
+        self._free = asyncio.Semaphore(at_once)
+        self._turns: dict[tuple[str, int], asyncio.Lock] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._over = False
+
+    async def through(self, stream: StreamT[Batch]) -> None:
+        """Work until cancelled, or until a batch fails."""
+        try:
+            async for event in stream.events():
+                await self._free.acquire()
+                # Whoever comes first waits first: a lock is given in the order of asking.
+                task = asyncio.create_task(self._one(stream, event))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        finally:
+            self._over = True
+            for task in self._tasks:
+                task.cancel()
+
+    async def _one(self, stream: StreamT[Batch], event: Any) -> None:
+        batch: Batch = event.value
+        try:
+            async with self._turns.setdefault((batch.topic, batch.partition), asyncio.Lock()):
+                if self._over:
+                    return  # What came before it was not finished.
+                await self._handle(batch)
+        except Exception as error:
+            self._over = True
+            self._app.log.critical(
+                "The worker ends: %s failed on %s[%s] offsets %s to %s: %r",
+                *(self._name, batch.topic, batch.partition, batch.start, batch.end - 1, error),
+            )
+            await self._app.crash(error)
+        else:
+            await stream.ack(event)
+        finally:
+            self._free.release()
