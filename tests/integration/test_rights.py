@@ -121,7 +121,7 @@ def refused(streaming: Streaming, topic: str) -> str:
                 "state",
             ],
         ),
-        ("detect", "counters", ["findings", "changes", "state"]),
+        ("detect", "counters", ["findings", "changes", "dead-letters", "state"]),
     ],
 )
 def test_a_role_may_do_its_work_and_nothing_more(
