@@ -22,7 +22,8 @@ class Record(NamedTuple):
     """Bytes and where they stood.
 
     ``length`` and ``digest`` are set where ``value`` is only the head of something too long;
-    ``broken`` says why a carrier could not deliver the rest.
+    ``broken`` says why a carrier could not deliver the rest. ``received``: when Kafka was given it,
+    epoch milliseconds; not above 0 where nobody says.
     """
 
     value: bytes
@@ -30,6 +31,7 @@ class Record(NamedTuple):
     length: int = -1
     digest: str = ""
     broken: str = ""
+    received: int = 0
 
 
 class Origin(NamedTuple):

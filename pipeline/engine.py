@@ -27,6 +27,7 @@ from pipeline.stages.identify import event_id
 from pipeline.stages.project import project
 from pipeline.stages.redact import Redactor
 from pipeline.stages.reject import reject
+from pipeline.stages.retain import Retain
 from pipeline.stages.route import route
 from pipeline.stages.router import Router
 from pipeline.stages.unwrap import unwrap
@@ -50,6 +51,7 @@ class Plan:
         max_record_bytes: longer records become dead letters.
         covers: whether the configuration would know a support session by what it does.
         exclude: which events are auditstream's own work, if it has any.
+        retain: the retention class of an event; None: all are of the standard one.
     """
 
     sources: Mapping[str, Source]
@@ -58,6 +60,7 @@ class Plan:
     max_record_bytes: int = MAX_RECORD_BYTES
     covers: Covers = field(default_factory=lambda: covers(()))
     exclude: Exclude | None = None
+    retain: Retain | None = None
 
 
 @lru_cache(maxsize=256)
@@ -135,10 +138,12 @@ def _complete(
     enrich(fact, line, stream, plan.look, plan.covers)
     if plan.exclude is not None and (left_out := plan.exclude(event)) is not None:
         return left_out
+    if plan.retain is not None:
+        event.retention = plan.retain(event)
     event.raw, blank = plan.redactor.redact(fact, line.raw)
     event.id = event_id(fact, line, stream, blank, number)
     if number and len(event.raw) > SHARED_RAW_BYTES:
         # The first item has it; a copy for each would let one long line fill a disk.
         event.raw = b""
-    project(fact, source.product, line.logged)
+    project(fact, source.product, line.logged, line.record.received)
     return None

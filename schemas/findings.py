@@ -21,7 +21,13 @@ from schemas.vocabulary import (
 
 _PRODUCT: Final = {"name": "auditstream", "vendor_name": "auditstream"}
 _RAISED, _AMENDED, _CLOSED = 1, 2, 3
-_NEW, _ARCHIVED = (1, "New"), (5, "Archived")
+_STATUS: Final[Mapping[str, tuple[int, str]]] = {
+    FindingStatus.OPEN: (1, "New"),
+    FindingStatus.CLOSED: (4, "Resolved"),
+}
+_ARCHIVED: Final = (5, "Archived")
+FINDINGS: Final = "auditstream.findings"
+"""``metadata.log_name`` of what detectors conclude."""
 
 
 def document(
@@ -33,6 +39,7 @@ def document(
     attacks: Sequence[tuple[str, ...]],
     triage: Sequence[str],
     details: Mapping[str, Any] = MappingProxyType({}),
+    log_name: str = FINDINGS,
 ) -> bytes:
     """JSON of one version of a finding.
 
@@ -43,17 +50,12 @@ def document(
         attacks: (technique, its name, tactic, its name) of MITRE ATT&CK.
         triage: what to do, step by step.
         details: more, in JSON, by name; under ``auditstream``.
+        log_name: whose conclusion it is.
     """
-    closed = found.status != FindingStatus.OPEN
-    activity = _CLOSED if closed else _RAISED if found.version == 1 else _AMENDED
-    status_id, status = _ARCHIVED if closed else _NEW
+    activity = _activity(found)
+    status_id, status = _STATUS.get(found.status, _ARCHIVED)
     out: dict[str, Any] = {
-        "metadata": {
-            "version": OCSF_VERSION,
-            "uid": found.id.hex(),
-            "product": _PRODUCT,
-            "log_name": "auditstream.findings",
-        },
+        "metadata": _metadata(found, log_name),
         "time": found.last_time,
         "class_uid": DETECTION_FINDING,
         "class_name": CLASS_NAMES[DETECTION_FINDING],
@@ -74,6 +76,21 @@ def document(
     if triage:
         out["remediation"] = {"desc": "\n".join(f"{n}. {s}" for n, s in enumerate(triage, 1))}
     return orjson.dumps(out)
+
+
+def _metadata(found: Finding, log_name: str) -> dict[str, Any]:
+    return {
+        "version": OCSF_VERSION,
+        "uid": found.id.hex(),
+        "product": _PRODUCT,
+        "log_name": log_name,
+    }
+
+
+def _activity(found: Finding) -> int:
+    if found.status != FindingStatus.OPEN:
+        return _CLOSED
+    return _RAISED if found.version == 1 else _AMENDED
 
 
 def _info(

@@ -1,42 +1,51 @@
 """OpenSearch index templates, derived from the Avro schemas: no field is written here by hand.
 
-================  ==============================  =================================================
-template          indices                         hold
-================  ==============================  =================================================
-``events``        ``audit-<class>-<yyyy.mm>``     events of a retention class and month (UTC)
-\\                ``audit-<class>-undated``       those whose time nobody can have meant
-``findings``      ``auditstream-findings-…``      every version of every finding
-``dead-letters``  ``auditstream-dead-letters-…``  what could not be read
-================  ==============================  =================================================
+============================  ==============================  ====================================
+template, and what finds all  indices                         hold
+============================  ==============================  ====================================
+``auditstream-events``        ``audit-<class>-<yyyy.mm>``     events of a retention class and month
+\\                            ``audit-<class>-undated``       those whose time nobody can have meant
+``auditstream-findings``      ``auditstream-findings-…``      the last version of every finding
+``auditstream-versions``      ``auditstream-versions-…``      every version of every finding
+``auditstream-changes``       the same                        the last version of every change
+``auditstream-dead-letters``  ``auditstream-dead-letters-…``  what could not be read
+``auditstream-accounts``      the same                        where every item of a raw topic went
+============================  ==============================  ====================================
 
 Retention drops whole indices; the id's time prefix names the index, so a rerun finds the same one.
-Findings and dead letters stay out of ``audit-*``: whoever searches that counts events only, and no
-retention class can take their names.
+What is no event stays out of ``audit-*``: whoever searches that counts events only, and no
+retention class can take such a name. Where a kind has several indices, the template's name is an
+alias of them all; where it has one, that is the index's name.
 
 Every object is closed (``dynamic: false``): what no schema names is kept in ``_source`` and not
-indexed, or a vendor's or a client's text would make fields without end. No value can make a
-document fail: what is no address, number or time is skipped for that field alone (an address stays
-findable as ``ip.keyword``), and a keyword over 8,191 characters, which could exceed the 32,766
-bytes that Lucene takes as one term, is stored without being indexed.
+indexed, or a vendor's or a client's text would make fields without end. No text and no number makes
+a document fail: what is no address, number or time is skipped for that field alone (an address
+stays findable as ``ip.keyword``), and a keyword over 8,191 characters, which could exceed the
+32,766 bytes that Lucene takes as one term, is stored without being indexed. What does, no mapping
+can help: an object in the place of a text, a text in that of an object, anything but a truth value
+in that of one.
 
 Full text is all tokens ``[a-z0-9]+`` of ``text.lower()``, as the embedded store has it; ``words``
 holds the tokens of every column that says so. Two characters outside ASCII have ASCII in their
 lower case, the Kelvin sign (k) and the dotted capital I (i, then a combining dot, which ends the
 token): a mapping replaces both first, then a pattern splits and ``lowercase`` has only A to Z left
 to do, so that no difference between Java's and Python's case tables matters. Tokens over 32,766
-bytes are cut, in what is searched and in what is searched for.
+bytes are cut, in what is searched and in what is searched for. Which documents hold a word is
+indexed, and not where or how often: nothing is ranked, and a phrase is looked up in the documents
+themselves.
 
-The form is that of ``PUT _index_template/NAME`` of OpenSearch 2 and later.
+The form is that of ``PUT _index_template/NAME`` of OpenSearch 2.12 and later.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from schemas import indices
 from schemas.avro import Column, Schema, schema
 
 _KEYWORD: Final = {"type": "keyword", "ignore_above": 8191}
-_WORDS: Final = {"type": "text", "analyzer": "words"}
+_WORDS: Final = {"type": "match_only_text", "analyzer": "words"}
 
 TYPES: Final[dict[str, dict[str, Any]]] = {
     "keyword": _KEYWORD,
@@ -61,7 +70,7 @@ ANALYSIS: Final[dict[str, Any]] = {
             "mappings": ["\\u212A => k", "\\u0130 => i\\u0307"],
         }
     },
-    "tokenizer": {"words": {"type": "pattern", "pattern": "[A-Za-z0-9]+", "group": 0}},
+    "tokenizer": {"words": {"type": "simple_pattern", "pattern": "[A-Za-z0-9]+"}},
     "filter": {"one_term": {"type": "truncate", "length": 32766}},
     "analyzer": {
         "words": {
@@ -74,26 +83,49 @@ ANALYSIS: Final[dict[str, Any]] = {
 }
 """``settings.analysis``: the analyser ``words``."""
 
-_TEMPLATES: Final = {
-    "events": ("audit_event", "audit-*"),
-    "findings": ("finding", "auditstream-findings-*"),
-    "dead-letters": ("dead_letter", "auditstream-dead-letters-*"),
+_KINDS: Final = {
+    "events": ("audit_event", indices.EVENTS),
+    "findings": ("finding", indices.FINDINGS),
+    "versions": ("finding", indices.VERSIONS),
+    "changes": ("change", indices.CHANGES),
+    "dead-letters": ("dead_letter", indices.DEAD_LETTERS),
+    "accounts": ("account", indices.ACCOUNTS),
 }
+PREFIX: Final = "auditstream-"
+PRIORITY: Final = 100
 
 
-def templates() -> dict[str, dict[str, Any]]:
-    """Every index template by name: the body that OpenSearch takes, as JSON types."""
+def templates(shards: int = 1, replicas: int | None = None) -> dict[str, dict[str, Any]]:
+    """Every index template by name: the body that OpenSearch takes, as JSON types.
+
+    Args:
+        shards: primary shards of each index of events; the others are small, and have one.
+        replicas: copies of each shard beside the first; None: what the cluster's default is.
+    """
     return {
-        name: {
-            "index_patterns": [pattern],
-            "priority": 100,
-            "template": {
-                "settings": {"analysis": ANALYSIS},
-                "mappings": mappings(schema(avro)),
-            },
-            "_meta": {"schema": avro, "description": schema(avro).doc},
-        }
-        for name, (avro, pattern) in _TEMPLATES.items()
+        f"{PREFIX}{kind}": _template(
+            f"{PREFIX}{kind}", schema(avro), indices.searched(name),
+            shards if name == indices.EVENTS else 1, replicas,
+        )
+        for kind, (avro, name) in _KINDS.items()
+    }  # fmt: skip
+
+
+def _template(
+    name: str, of: Schema, pattern: str, shards: int, replicas: int | None
+) -> dict[str, Any]:
+    settings: dict[str, Any] = {"analysis": ANALYSIS, "number_of_shards": shards}
+    if replicas is not None:
+        settings["number_of_replicas"] = replicas
+    return {
+        "index_patterns": [pattern],
+        "priority": PRIORITY,
+        "template": {
+            "settings": {"index": settings},
+            "mappings": mappings(of),
+            "aliases": {} if pattern == name else {name: {}},
+        },
+        "_meta": {"schema": of.name, "description": of.doc},
     }
 
 

@@ -7,9 +7,10 @@ fastavro takes a row by name.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from schemas.vocabulary import RETENTION_STANDARD
 
@@ -185,10 +186,14 @@ class HeldState:
 
 Row = Event | Finding | DeadLetter | ChangeVersion | AccountOf | Observation | Clock | HeldState
 
-_NAMES = {
+_NAMES: dict[type[Any], tuple[str, ...]] = {
     cls: tuple(f.name for f in fields(cls))
     for cls in (Event, Finding, DeadLetter, ChangeVersion, AccountOf, Observation, Clock, HeldState)
 }
+_LISTS = {
+    cls: tuple(f.name for f in fields(cls) if str(f.type).startswith("tuple")) for cls in _NAMES
+}
+_R = TypeVar("_R", bound=Row)
 _VALUES = {cls: attrgetter(*names) for cls, names in _NAMES.items()}
 
 
@@ -200,3 +205,13 @@ def columns(row: Row) -> dict[str, Any]:
         way = row.carriage
         out["carriage"] = {"carrier": way.carrier, "position": way.position, "late": way.late}
     return out
+
+
+def row_of(cls: type[_R], said: Mapping[str, Any]) -> _R:
+    """The reverse of :func:`columns`: a row as it is read, typed."""
+    values = {name: said[name] for name in _NAMES[cls]}
+    for name in _LISTS[cls]:
+        values[name] = tuple(values[name])
+    if cls is Event:
+        values["carriage"] = Carriage(**said["carriage"])
+    return cls(**values)

@@ -165,6 +165,8 @@ class FindingStatus(StrEnum):
     """Another finding, which names this one, took its place."""
     WITHDRAWN = "withdrawn"
     """Late evidence took its ground away."""
+    CLOSED = "closed"
+    """What it told of is over: a silence, a lag. Detectors say of nothing that it is over."""
 
 
 class Severity:

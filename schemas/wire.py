@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -20,6 +20,7 @@ import fastavro
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from schemas.avro import schema
+from schemas.reading import taker
 from schemas.types import Row
 from schemas.writing import writer
 
@@ -81,6 +82,41 @@ def decoder(name: str, registered: Callable[[int], Any] | None = None) -> Decode
     return resolver(name, schema(name).avro, released(name), registered)
 
 
+Columns = Callable[[bytes], Sequence[Any]]
+"""Bytes to some columns of a row. Raises `Undecodable`, and whatever else its decoder does."""
+
+
+def columns_of(
+    name: str, wanted: Sequence[str], decode: Decode, heads: Iterable[bytes] = ()
+) -> Columns:
+    """Reads some columns out of rows of a schema: out of today's alone, of others by `decode`.
+
+    Args:
+        wanted: as of :func:`schemas.reading.taker`, in the order of the schema.
+        heads: what stands before rows of today's schema in Confluent's format.
+
+    Raises:
+        ValueError: they are not in the order of the schema.
+    """
+    avro = schema(name).avro
+    ordered = [column["name"] for column in avro["fields"] if column["name"] in wanted]
+    if ordered != list(wanted):
+        raise ValueError(f"columns of {name} come in the order {', '.join(ordered)}")
+    ours, take = {mark(avro), *heads}, taker(avro, wanted)
+
+    def columns(value: bytes) -> Sequence[Any]:
+        size = _size_of_head(value)
+        if value[:size] in ours:
+            try:
+                return take(value, size)
+            except (ValueError, IndexError) as error:
+                raise _undecodable(name, error) from None
+        row = decode(value)
+        return tuple(row[column] for column in wanted)
+
+    return columns
+
+
 def resolver(
     name: str,
     ours: Any,
@@ -99,7 +135,7 @@ def resolver(
     resolved = {head: (avro, None if avro is ours else ours) for head, avro in known.items()}
 
     def decode(value: bytes) -> dict[str, Any]:
-        size = _SINGLE_HEAD if value[:2] == SINGLE_OBJECT else _CONFLUENT_HEAD
+        size = _size_of_head(value)
         head = value[:size]
         pair = resolved.get(head)
         if pair is None:
@@ -112,13 +148,21 @@ def resolver(
         try:
             row: Any = read(body, *pair)
         except Exception as error:
-            raise Undecodable(f"not a row of {name}: {type(error).__name__}") from None
+            raise _undecodable(name, error) from None
         if body.tell() != len(value):
             raise Undecodable(f"not a row of {name}: there is more than one")
         found: dict[str, Any] = row
         return found
 
     return decode
+
+
+def _size_of_head(value: bytes) -> int:
+    return _SINGLE_HEAD if value[:2] == SINGLE_OBJECT else _CONFLUENT_HEAD
+
+
+def _undecodable(name: str, error: Exception) -> Undecodable:
+    return Undecodable(f"not a row of {name}: {type(error).__name__}")
 
 
 def _written(name: str, head: bytes, registered: Callable[[int], Any] | None) -> Any:

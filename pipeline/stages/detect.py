@@ -21,6 +21,11 @@ def key_name(key: Key) -> bytes:
     return "\0".join(key).encode()
 
 
+def observation_key(one: Observation) -> bytes:
+    """What an observation travels by."""
+    return key_name((one.detector, one.cluster, one.key))
+
+
 Active = Sequence[tuple[Detector, EpisodeSettings]]
 
 

@@ -100,7 +100,7 @@ class _File:
         self.ended: bool = kept.get("ended", False)
         self.continues: bool = kept.get("continues", False)
         self.suspect: int = kept.get("suspect", 0)
-        self.open: tuple[Line, str] | None = _thaw(kept.get("open"))
+        self.open: tuple[Line, str] | None = _thaw(kept.get("open"), kept.get("received", 0))
 
     def snapshot(self) -> dict[str, Any]:
         return {
@@ -109,6 +109,7 @@ class _File:
             "continues": self.continues,
             "suspect": self.suspect,
             "open": _freeze(self.open),
+            "received": self.open[0].record.received if self.open else 0,
         }
 
     def take(self, line: Line) -> None:
@@ -306,12 +307,13 @@ def _freeze(opened: tuple[Line, str] | None) -> list[Any] | None:
     ]  # fmt: skip
 
 
-def _thaw(kept: list[Any] | None) -> tuple[Line, str] | None:
+def _thaw(kept: list[Any] | None, received: int) -> tuple[Line, str] | None:
     if kept is None:
         return None
     raw, position, origin, logged, number, suspect, source, *gathered = kept
     value = raw.encode("latin-1")
-    line = Line(value, value.decode(), Record(value, position), number=number, suspect=suspect)
+    record = Record(value, position, received=received)
+    line = Line(value, value.decode(), record, number=number, suspect=suspect)
     line.origin, line.logged = Origin(*origin) if origin else None, logged
     head = layouts.split(line.text)
     if head is not None:

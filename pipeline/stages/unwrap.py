@@ -68,7 +68,7 @@ def unwrap(
     """
     opener = _Opener(owns, claims, longest, state)
     for record in records:
-        value, _, length, _, broken = record
+        value, _, length, _, broken, _ = record
         opener.number = 0
         if length >= 0:
             detail = f"{length} bytes; raise max_record_bytes to read it"
@@ -191,7 +191,7 @@ class _Opener:
             refused = Rejected(Reason.TOO_LONG, detail)
             self.refuse(Record(value, position, size, digest), value, origin, logged, refused)
             return None
-        return Record(value, position), value, origin, logged
+        return Record(value, position, received=record.received), value, origin, logged
 
     # Lines.
 

@@ -14,10 +14,18 @@ from hypothesis import strategies as st
 
 from pipeline.query import tokens
 from pipeline.sinks.sqlite_schema import WORDS
+from schemas import indices
 from schemas.avro import schema
-from schemas.index_template import ANALYSIS, TYPES, column_paths, mappings, templates
+from schemas.index_template import ANALYSIS, PREFIX, TYPES, column_paths, mappings, templates
 
-AVRO = {"events": "audit_event", "findings": "finding", "dead-letters": "dead_letter"}
+AVRO = {
+    "auditstream-events": "audit_event",
+    "auditstream-findings": "finding",
+    "auditstream-versions": "finding",
+    "auditstream-changes": "change",
+    "auditstream-dead-letters": "dead_letter",
+    "auditstream-accounts": "account",
+}
 TEMPLATES = templates()
 
 
@@ -50,17 +58,40 @@ def test_there_is_one_for_each_schema() -> None:
 
 
 def test_no_index_is_two_templates() -> None:
-    patterns = {
-        "audit-standard-2026.11": "events",
-        "audit-findings-undated": "events",
-        "auditstream-findings-2026.11": "findings",
-        "auditstream-dead-letters-2026.11": "dead-letters",
+    time, finding = 1_795_218_764_297, (1_795_218_764_297).to_bytes(6, "big") + bytes(10)
+    names = {
+        indices.of_event("standard", time, time, 400): "events",
+        indices.of_event("findings", 0, time, 400): "events",
+        indices.of_finding(indices.FINDINGS, finding): "findings",
+        indices.of_finding(indices.VERSIONS, finding): "versions",
+        indices.CHANGES: "changes",
+        indices.of_letter(time, time, 400): "dead-letters",
+        indices.of_letter(0, time, 400): "dead-letters",
+        indices.ACCOUNTS: "accounts",
     }
-    for index, name in patterns.items():
+    for index, name in names.items():
         matching = [n for n, t in TEMPLATES.items() if fnmatch(index, t["index_patterns"][0])]
-        assert matching == [name]
+        assert matching == [f"{PREFIX}{name}"]
+    assert set(names.values()) == {name.removeprefix(PREFIX) for name in TEMPLATES}
     for one, other in permutations(TEMPLATES.values(), 2):
         assert not fnmatch(one["index_patterns"][0], other["index_patterns"][0])
+
+
+def test_a_name_finds_all_of_a_kind() -> None:
+    for name, said in TEMPLATES.items():
+        (pattern,) = said["index_patterns"]
+        assert pattern == name or list(said["template"]["aliases"]) == [name]
+        # An alias that the pattern matched would be searched as well, and find everything twice.
+        assert pattern == name or not fnmatch(name, pattern)
+
+
+def test_shards_are_of_events_and_copies_of_all() -> None:
+    for name, said in templates(shards=6, replicas=2).items():
+        settings = said["template"]["settings"]["index"]
+        assert settings["number_of_shards"] == (6 if name == "auditstream-events" else 1)
+        assert settings["number_of_replicas"] == 2
+    for said in TEMPLATES.values():
+        assert "number_of_replicas" not in said["template"]["settings"]["index"]
 
 
 @pytest.mark.parametrize("name", AVRO)
@@ -78,12 +109,14 @@ def test_every_path_is_indexed_as_the_schema_says(name: str) -> None:
             words = {"copy_to": "words"} if column.words else {}
             for path in column_paths(column):
                 expected[path] = TYPES[column.index] | words
-    assert dict(leaves(mapping_of(name))) == expected | {"words": TYPES["text"]}
+    if any(column.words for column in (*of.columns, *of.beside)):
+        expected["words"] = TYPES["text"]
+    assert dict(leaves(mapping_of(name))) == expected
 
 
 def test_no_value_makes_a_document_fail() -> None:
     for name, said in TYPES.items():
-        assert name == said["type"]
+        assert said["type"] == ("match_only_text" if name == "text" else name)
         assert said.get("ignore_malformed") or name in ("keyword", "text", "boolean")
     # Lucene takes terms of up to 32,766 bytes, and a character has up to four.
     assert TYPES["keyword"]["ignore_above"] * 4 <= 32_766
@@ -109,7 +142,7 @@ def analysed(text: str) -> list[str]:
         found, stead = (side.encode().decode("unicode_escape") for side in rule.split(" => "))
         text = text.replace(found, stead)
     tokenizer = ANALYSIS["tokenizer"][analyzer["tokenizer"]]
-    assert (tokenizer["type"], tokenizer["group"]) == ("pattern", 0)
+    assert tokenizer["type"] == "simple_pattern"
     split = re.findall(tokenizer["pattern"], text, re.ASCII)
     lowercase, cut = analyzer["filter"]
     assert lowercase == "lowercase"

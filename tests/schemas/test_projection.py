@@ -47,10 +47,12 @@ NEEDED: dict[int, dict[str, Any]] = {
 """What only a source can say, of the classes that demand it."""
 
 
-def projected(event: Event, logged: int | None = None, **said: Any) -> dict[str, Any]:
+def projected(
+    event: Event, logged: int | None = None, received: int = 0, **said: Any
+) -> dict[str, Any]:
     """The document of an event that no line was needed for."""
     fact = Fact(event, **said)
-    project(fact, PRODUCT, logged)
+    project(fact, PRODUCT, logged, received)
     found: dict[str, Any] = orjson.loads(event.ocsf)
     return found
 
@@ -73,7 +75,7 @@ def full() -> Event:
         session="S-1", ticket="T-1", leg="request", forgery="imitation", rule="SuperUser",
     )  # fmt: skip
     event.carriage.late = True
-    projected(event, 2, stamp="now", uid="own-id")
+    projected(event, 2, 3, stamp="now", uid="own-id")
     return event
 
 

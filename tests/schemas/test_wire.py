@@ -19,6 +19,7 @@ from schemas.wire import (
     CONFLUENT,
     SINGLE_OBJECT,
     Undecodable,
+    columns_of,
     decoder,
     encoder,
     mark,
@@ -177,6 +178,23 @@ def test_todays_schema_is_read_without_resolving() -> None:
     for name in NAMES:
         today = schema(name).avro
         assert released(name)[mark(today)] is today
+
+
+def test_columns_come_out_of_every_format() -> None:
+    wanted = ("id", "time", "source")
+    ours, number = b"\0\0\0\0\7", {7: schema("audit_event").avro, 8: schema("audit_event").avro}
+    take = columns_of("audit_event", wanted, decoder("audit_event", number.__getitem__), [ours])
+    asked = columns_of("audit_event", wanted, decoder("audit_event"), [ours])
+    for row in made.events():
+        said = row.id, row.time, row.source
+        for head in (b"", ours, b"\0\0\0\0\x08"):
+            assert tuple(take(encoder("audit_event", head)(row))) == said
+        # Of its own number no registry is asked.
+        assert tuple(asked(encoder("audit_event", ours)(row))) == said
+        with pytest.raises(Undecodable):
+            take(encoder("audit_event", ours)(row)[:12])
+    with pytest.raises(ValueError, match="in the order id, time"):
+        columns_of("audit_event", ("time", "id"), decoder("audit_event"))
 
 
 # Other releases, and others.
