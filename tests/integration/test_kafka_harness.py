@@ -23,8 +23,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # imports the
     UserScramCredentialUpsertion,
 )
 
-from tests.servers import incident
-from tests.servers.kafka import Kafka, Logging
+from pipeline.lab import incident
+from pipeline.lab.kafka import Kafka, Logging
 
 pytestmark = pytest.mark.integration
 
@@ -222,7 +222,7 @@ def test_stop_leaves_no_process_and_the_broker_starts_again(tmp_path: Path) -> N
 def test_the_broker_dies_with_the_test_run_that_started_it(tmp_path: Path) -> None:
     script = (
         "import pathlib, sys, time\n"
-        "from tests.servers.kafka import Kafka\n"
+        "from pipeline.lab.kafka import Kafka\n"
         f"kafka = Kafka(pathlib.Path(sys.argv[1]), {USERS!r})\n"
         "kafka.start()\n"
         "print(kafka.pid, flush=True)\n"

@@ -31,7 +31,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # imports the
     UserScramCredentialUpsertion,
 )
 
-from tests.servers.kafka import Kafka
+from pipeline.lab.kafka import Kafka
 
 USERS = {
     "admin": "admin-of-the-estate",

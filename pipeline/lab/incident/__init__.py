@@ -1,6 +1,6 @@
 """An incident on a real broker, played by real clients, and what was recorded of it.
 
-`python -m tests.servers.incident OUTDIR` starts a broker with the logging that most people
+`python -m pipeline.lab.incident OUTDIR` starts a broker with the logging that most people
 have (the shipped layout, allowed operations and requests switched on), plays the incident in
 about a minute and leaves `kafka-authorizer.log`, `kafka-request.log`, `controller.log` and
 `server.log` in OUTDIR: the broker's own lines, of which some are left out and none is changed.
@@ -17,7 +17,7 @@ deletion and stops the trail. `DEEDS` tells every act upon the broker with what 
 logs should find of it, `trail` and `desk` all the others.
 """
 
-from tests.servers.incident.cast import (
+from pipeline.lab.incident.cast import (
     DEEDS,
     FAILED_LOGINS,
     HOSTS,
@@ -26,8 +26,9 @@ from tests.servers.incident.cast import (
     VENDOR_HOST,
     Deed,
 )
-from tests.servers.incident.play import play
+from pipeline.lab.incident.play import play, spy
 
 __all__ = (
     "DEEDS", "FAILED_LOGINS", "HOSTS", "OUTSIDER_HOST", "USERS", "VENDOR_HOST", "Deed", "play",
+    "spy",
 )  # fmt: skip

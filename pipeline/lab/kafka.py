@@ -9,20 +9,16 @@ has a listener of its own, for the address from which the broker sees a client i
 it connects to.
 """
 
-import contextlib
-import random
-import socket
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self, TypeAlias
+from typing import Literal, TypeAlias
 
-from tests.servers import jars
-from tests.servers.addresses import Route, routes
-from tests.servers.certificates import PASSWORD, Certificates
-from tests.servers.java import Java, java
-from tests.servers.leash import Leash
+from pipeline.lab import jars
+from pipeline.lab.addresses import Route, free_ports, routes
+from pipeline.lab.certificates import PASSWORD, Certificates
+from pipeline.lab.java import java
+from pipeline.lab.leash import Leash, complaints
+from pipeline.lab.server import NotStarted, Server
 
 Logging: TypeAlias = Literal["product", "default", "debug"]
 """`product`: what the product tells operators to use; `default`: as Kafka is shipped;
@@ -40,11 +36,7 @@ _LOGIN_MODULE = "org.apache.kafka.common.security.scram.ScramLoginModule"
 _AUTHORIZER = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
 _STARTED = "Kafka Server started"
 _SHIPPED_LOGGING = Path(__file__).with_name("kafka_logging.yaml")
-_PRODUCT_LOGGING = Path(__file__).parents[2] / "pipeline" / "broker_logging" / "log4j2.yaml"
-
-# Below the ports from which systems serve outgoing connections, which come and go too fast to
-# ask whether one is free.
-_PORTS = range(10_000, 30_000)
+_PRODUCT_LOGGING = Path(__file__).parents[1] / "broker_logging" / "log4j2.yaml"
 
 _SINGLE_NODE = {
     "offsets.topic.replication.factor": "1",
@@ -60,11 +52,7 @@ _SINGLE_NODE = {
 }
 
 
-class NotStarted(RuntimeError):
-    """The broker did not start; the text holds what it complained of."""
-
-
-class Kafka:
+class Kafka(Server):
     """A node in `folder`: `data`, `logs`, `server.properties` and `output.log` lie in it.
 
     `users` maps names to passwords and must hold `admin`. `clients` are the addresses that
@@ -86,7 +74,7 @@ class Kafka:
         time_zone: str = "UTC",
         heap_mib: int = 256,
     ) -> None:
-        self.folder = folder
+        super().__init__(folder, "the broker")
         self.users = dict(users)
         self.logging = logging
         self._clients = tuple(clients)
@@ -100,21 +88,12 @@ class Kafka:
         }
         self._routes: Mapping[str, Route] = {}
         self._ports: dict[str, int] = {}
-        self._claims = contextlib.ExitStack()
-        self._java: Java | None = None
-        self._recording: Path | None = None
-        self._leash: Leash | None = None
+        self._seen = 0
 
     @property
     def logs(self) -> Path:
         """The folder with `server.log`, `kafka-authorizer.log` and the others."""
         return self.folder / "logs"
-
-    @property
-    def pid(self) -> int:
-        """The process id of the running broker."""
-        assert self._leash is not None, "not started"
-        return self._leash.pid
 
     def bootstrap(self, client: str | None = None) -> str:
         """The host:port to which clients from the address (the first by default) connect."""
@@ -159,70 +138,32 @@ class Kafka:
         # As bytes: reading as text would turn a client's carriage return into a line feed.
         return b"".join(path.read_bytes() for path in paths).decode(errors="replace")
 
-    def start(self, timeout_s: float = 60) -> None:
-        """Start the node and wait until it serves. Raises `NotStarted` where it does not."""
-        try:
-            self._prepare()
-            seen = len(self.log("server.log"))
-            self._launch()
-            self._await_start(seen, timeout_s)
-        except BaseException:
-            self.kill()
-            raise
-
-    def stop(self) -> None:
-        """Stop in good order; killed if that takes too long."""
-        if self._leash is not None:
-            self._leash.stop()
-            self._leash = None
-            if self._java:
-                self._java.keep(self._recording)
-        self._claims.close()
-
-    def kill(self) -> None:
-        """End it with SIGKILL, as a crash of the machine would end it."""
-        if self._leash is not None:
-            self._leash.kill()
-            self._leash = None
-        self._claims.close()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
     def _prepare(self) -> None:
         self._java = self._java or java(jars.ensure())
+        self._recording = self._java.recording(self.folder)
         self.logs.mkdir(parents=True, exist_ok=True)
         self._claim_addresses()
         self._format()
+        self._seen = len(self.log("server.log"))
 
-    def _launch(self) -> None:
+    def _command(self) -> Sequence[str]:
         assert self._java is not None
-        self._recording = self._java.recording()
-        command = self._java.command(
+        return self._java.command(
             "kafka.Kafka",
             str(self.folder / "server.properties"),
             properties=self._system_properties,
             heap_mib=self._heap_mib,
             recording=self._recording,
         )
-        # Writing the archive of classes is part of stopping.
-        grace_s = 60 if self._recording else 15
-        self._leash = Leash(command, output=self.folder / "output.log", grace_s=grace_s)
+
+    def _serves(self) -> bool:
+        return _STARTED in self.log("server.log")[self._seen :]
 
     def _claim_addresses(self) -> None:
         self._routes = self._claims.enter_context(routes(self._clients))
         if not self._ports:
             names = ("CONTROLLER", *self._clients)
-            self._ports = dict(zip(names, _free_ports(len(names)), strict=True))
+            self._ports = dict(zip(names, free_ports(len(names)), strict=True))
 
     def _format(self) -> None:
         """Write the configuration and, the first time, prepare the data folder."""
@@ -237,21 +178,26 @@ class Kafka:
             for argument in ("--add-scram", f"{_MECHANISM}=[name={name},password={password}]")
         ]
         assert self._java is not None
+        # In a file: everybody on a machine may read what is on a command line.
+        arguments = self.folder / "format.arguments"
+        arguments.write_text("\n".join(users) + "\n")
         command = self._java.command(
             "kafka.tools.StorageTool",
-            *("format", "-t", _CLUSTER_ID, "-c", str(configuration), *users),
+            *("format", "-t", _CLUSTER_ID, "-c", str(configuration), f"@{arguments}"),
             properties=self._system_properties | {"kafka.logs.dir": str(self.folder)},
         )
         output = self.folder / "format.log"
         leash = Leash(command, output=output)
-        if leash.wait(60):
-            raise NotStarted(f"the storage could not be formatted: {_complaints(output)}")
+        status = leash.wait(60)
+        arguments.unlink()
+        if status:
+            raise NotStarted(f"the storage could not be formatted: {complaints(output)}")
 
     def _configuration(self) -> dict[str, str]:
         controller = f"127.0.0.1:{self._ports['CONTROLLER']}"
         names = {client: f"CLIENT{number}" for number, client in enumerate(self._clients)}
-        bound = [f"{name}://0.0.0.0:{self._ports[client]}" for client, name in names.items()]
-        said = [f"{name}://{self.bootstrap(client)}" for client, name in names.items()]
+        # Each where its clients call, on this machine alone.
+        listeners = [f"{name}://{self.bootstrap(client)}" for client, name in names.items()]
         protocols = ["CONTROLLER:PLAINTEXT"]
         protocols += [f"{name}:{self._protocol}" for name in names.values()]
         jaas = f"{_MECHANISM.lower()}.sasl.jaas.config"
@@ -261,8 +207,8 @@ class Kafka:
             "node.id": "1",
             "controller.quorum.voters": f"1@{controller}",
             "controller.listener.names": "CONTROLLER",
-            "listeners": ",".join([f"CONTROLLER://{controller}", *bound]),
-            "advertised.listeners": ",".join(said),
+            "listeners": ",".join([f"CONTROLLER://{controller}", *listeners]),
+            "advertised.listeners": ",".join(listeners),
             "listener.security.protocol.map": ",".join(protocols),
             "inter.broker.listener.name": "CLIENT0",
             "sasl.enabled.mechanisms": _MECHANISM,
@@ -282,14 +228,6 @@ class Kafka:
             **self._properties,
         }
 
-    def _await_start(self, seen: int, timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
-        assert self._leash is not None
-        while _STARTED not in self.log("server.log")[seen:]:
-            if not self._leash.running or time.monotonic() > deadline:
-                raise NotStarted(f"the broker is not up: {_complaints(self.folder / 'output.log')}")
-            time.sleep(0.02)
-
 
 def _logging_properties(logging: Logging, levels: Mapping[str, str]) -> dict[str, str]:
     path = _PRODUCT_LOGGING if logging == "product" else _SHIPPED_LOGGING
@@ -298,23 +236,3 @@ def _logging_properties(logging: Logging, levels: Mapping[str, str]) -> dict[str
         "log4j2.configurationFile": str(path),
         **{f"harness.{name}": level for name, level in chosen.items()},
     }
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago, chosen at random so that test runs rarely collide."""
-    found: list[int] = []
-    with contextlib.ExitStack() as held:
-        while len(found) < count:
-            probe = held.enter_context(socket.socket())
-            port = random.choice(_PORTS)
-            with contextlib.suppress(OSError):
-                probe.bind(("0.0.0.0", port))
-                found.append(port)
-    return found
-
-
-def _complaints(path: Path) -> str:
-    """What a process that failed wrote about it: its errors, else its last lines."""
-    lines = path.read_text(errors="replace").splitlines()
-    errors = [line for line in lines if " ERROR " in line or "Exception" in line]
-    return "\n".join(errors[:5] or lines[-10:])

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from tests.servers.incident.cast import ADMIN_HOST, OUTSIDER_HOST
+from pipeline.lab.incident.cast import ADMIN_HOST, OUTSIDER_HOST
 
 Document = dict[str, Any]
 

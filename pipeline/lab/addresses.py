@@ -11,14 +11,17 @@ import fcntl
 import ipaddress
 import json
 import os
+import random
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from tests.servers.cache import cache_folder, locked
+from pipeline.lab.cache import cache_folder, locked
 
 # RFC 5737. Clients are from the first two; the broker's own addresses from the third.
 _CLIENT_NETWORKS = (
@@ -27,6 +30,10 @@ _CLIENT_NETWORKS = (
 )
 _BROKER_NETWORK = ipaddress.IPv4Network("203.0.113.0/24")
 _HALF = 128
+
+# Below the ports from which systems serve outgoing connections, which come and go too fast to
+# ask whether one is free.
+_PORTS = range(10_000, 30_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +55,22 @@ def routes(clients: Iterable[str]) -> Iterator[Mapping[str, Route]]:
     if not wanted or os.geteuid() != 0 or shutil.which("ip") is None:
         yield loopback
         return
-    with locked(cache_folder("servers") / "addresses.lock", fcntl.LOCK_SH) as lock:
+    with locked(_lock(), fcntl.LOCK_SH) as lock:
         try:
             yield wanted if _add(wanted.values()) else loopback
         finally:
             _remove_unless_shared(lock.fileno())
+
+
+def remove_left() -> None:
+    """Take down what a process that was killed has left up, unless another needs some of it."""
+    if os.geteuid() == 0 and shutil.which("ip") is not None:
+        with locked(_lock(), fcntl.LOCK_SH) as lock:
+            _remove_unless_shared(lock.fileno())
+
+
+def _lock() -> Path:
+    return cache_folder("servers") / "addresses.lock"
 
 
 def _broker_address(client: str) -> str:
@@ -120,3 +138,16 @@ def _listed(*arguments: str) -> list[dict[str, Any]]:
     """What `ip` lists, as objects; nothing where it cannot."""
     done = subprocess.run(["ip", "-j", *arguments], capture_output=True, check=False)
     return json.loads(done.stdout) if done.returncode == 0 and done.stdout.strip() else []
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that were free a moment ago, chosen at random so that test runs rarely collide."""
+    found: list[int] = []
+    with ExitStack() as held:
+        while len(found) < count:
+            probe = held.enter_context(socket.socket())
+            port = random.choice(_PORTS)
+            with suppress(OSError):
+                probe.bind(("0.0.0.0", port))
+                found.append(port)
+    return found

@@ -11,8 +11,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+_ERRORS = (" CRITICAL ", " ERROR ", "Exception")
+_held: set[int] = set()
 
 
 class Leash:
@@ -39,6 +43,7 @@ class Leash:
                 stdout=subprocess.PIPE,
                 stderr=sink,
                 env=environment,
+                pass_fds=sorted(_held),
                 # An interrupt from the keyboard reaches the test run alone, which then stops
                 # its servers in its own order.
                 start_new_session=True,
@@ -81,6 +86,32 @@ class Leash:
             if pipe is not None:
                 pipe.close()
         return status if status < 128 else 128 - status
+
+
+@contextmanager
+def held(descriptor: int) -> Iterator[None]:
+    """Have every server that is started meanwhile hold this open for as long as it runs.
+
+    Whoever reads the other end of a pipe hears so when the last of them has ended.
+    """
+    _held.add(descriptor)
+    try:
+        yield
+    finally:
+        _held.discard(descriptor)
+
+
+def errors(path: Path, start: int = 0) -> list[str]:
+    """The lines about what failed that a process wrote from byte `start` of a file on."""
+    lines = path.read_bytes()[start:].decode(errors="replace").splitlines()
+    # Of what Python says when it is torn down nothing is a reason.
+    told = [line for line in lines if not line.startswith("Exception ignored")]
+    return [line for line in told if any(word in line for word in _ERRORS)]
+
+
+def complaints(path: Path) -> str:
+    """What a process that failed wrote about it: its errors, else its last lines."""
+    return "\n".join(errors(path)[:5] or path.read_text(errors="replace").splitlines()[-10:])
 
 
 def _supervise(grace_s: int, command: Sequence[str]) -> int:

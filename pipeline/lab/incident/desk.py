@@ -6,7 +6,7 @@ Their shape is `schemas/support_session.schema.json`.
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.servers.incident.cast import VENDOR_HOST
+from pipeline.lab.incident.cast import VENDOR_HOST
 
 Document = dict[str, Any]
 

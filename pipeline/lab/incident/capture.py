@@ -10,10 +10,10 @@ from pathlib import Path
 
 import orjson
 
-from tests.servers.incident import desk, trail
-from tests.servers.incident.cast import HOSTS, USERS
-from tests.servers.incident.play import play
-from tests.servers.kafka import Kafka
+from pipeline.lab.incident import desk, trail
+from pipeline.lab.incident.cast import HOSTS, USERS
+from pipeline.lab.incident.play import play
+from pipeline.lab.kafka import Kafka
 
 
 def capture(folder: Path) -> None:
