@@ -14,20 +14,24 @@ from detectors.own import Right
 from pipeline.administration import APIS
 from pipeline.streaming import RAW, Streaming
 
-Role = Literal["collect", "ingest", "detect", "topics"]
-ROLES: Final[tuple[Role, ...]] = ("collect", "ingest", "detect", "topics")
-"""`topics` is whoever runs `auditstream topics apply`."""
+Role = Literal["collect", "ingest", "detect", "index", "topics", "reconcile"]
+ROLES: Final[tuple[Role, ...]] = ("collect", "ingest", "detect", "index", "topics", "reconcile")
+"""`topics` is whoever runs `auditstream topics apply`, `reconcile` whoever runs that."""
 
 COUNTERS: Final = "counters"
 READS: Final = {
     "ingest": ("state",),
     "detect": (COUNTERS, "control", "clocks", "state"),
+    "index": ("events", "findings", "changes", "dead-letters", "accounts"),
 }
 WRITES: Final = {
     "ingest": ("events", "control", "clocks", COUNTERS, "dead-letters", "accounts", "state"),
     "detect": ("findings", "changes", "dead-letters", "state"),
+    "index": ("dead-letters",),
 }
 """By role of a worker, what it reads (beside raw topics) and writes."""
+STATEFUL: Final = tuple(role for role, names in READS.items() if "state" in names)
+"""Roles of workers that keep what they know in the topic of states."""
 
 Resource = Literal["topic", "group", "transactional-id"]
 _TYPES: Final = {"topic": "Topic", "group": "Group", "transactional-id": "TransactionalId"}
@@ -91,6 +95,18 @@ def _ingest(streaming: Streaming) -> Iterator[Need]:
 
 def _detect(streaming: Streaming) -> Iterator[Need]:
     yield from _worker(streaming, "detect")
+    # Who is silent, and who is behind: asked of offsets alone.
+    others = (streaming.topic(f"{RAW}.*"), *(entry.topic for entry in streaming.raw))
+    for pattern in (*others, streaming.topic("events")):
+        yield Need("topic", pattern, ("Describe", "DescribeConfigs"))
+    for name in ("control", COUNTERS, f"{COUNTERS}.*"):
+        yield Need("topic", streaming.topic(name), ("DescribeConfigs",))
+    for role in ("ingest", "index"):
+        yield Need("group", f"{streaming.group}-{role}", ("Describe",))
+
+
+def _index(streaming: Streaming) -> Iterator[Need]:
+    yield from _worker(streaming, "index")
 
 
 def _worker(streaming: Streaming, role: str) -> Iterator[Need]:
@@ -114,4 +130,20 @@ def _topics(streaming: Streaming) -> Iterator[Need]:
     yield Need("group", f"{streaming.group}-*", ("Describe",))
 
 
-_NEEDS: Final = {"collect": _collect, "ingest": _ingest, "detect": _detect, "topics": _topics}
+def _reconcile(streaming: Streaming) -> Iterator[Need]:
+    yield Need("topic", streaming.topic(f"{RAW}.*"), ("Describe",))
+    for entry in streaming.raw:
+        yield Need("topic", entry.topic, ("Describe",))
+    for name in READS["index"]:
+        yield Need("topic", streaming.topic(name), ("Read",))
+    yield Need("group", f"{streaming.group}-*", ("Describe",))
+
+
+_NEEDS: Final = {
+    "collect": _collect,
+    "ingest": _ingest,
+    "detect": _detect,
+    "index": _index,
+    "topics": _topics,
+    "reconcile": _reconcile,
+}

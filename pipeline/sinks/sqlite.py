@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from pipeline.errors import StoreError
+from pipeline.retention.records import removals
 from pipeline.sinks.behind import Behind
 from pipeline.sinks.sqlite_file import connect, failure
 from pipeline.sinks.sqlite_schema import (
@@ -23,6 +24,7 @@ from pipeline.sinks.sqlite_schema import (
     EVENT_COLUMNS,
     FINDING_COLUMNS,
     LEGS,
+    OWN_EVENTS,
     WORDS,
     ascii_words,
     keyed,
@@ -72,6 +74,20 @@ def _insertion(into: str, columns: int, rows: int) -> str:
     return f"INSERT {into} VALUES {','.join([row] * rows)}"
 
 
+def event_values(number: int, event: Event) -> tuple[Any, ...]:
+    """An event as a row of ``events``, under a number."""
+    carriage = event.carriage
+    return (
+        number, *_EVENT(event), ",".join(event.blind_spots), event.ocsf, event.raw,
+        carriage.carrier, carriage.position, carriage.late,
+    )  # fmt: skip
+
+
+def words_of(event: Event) -> str:
+    """What full text finds an event by."""
+    return ascii_words(" ".join(_WORDS(event)))
+
+
 class SqliteStore:
     """The store while a run writes it.
 
@@ -84,7 +100,7 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = _locked(path)
+        self._lock = locked(path)
         try:
             self._db = connect(path, read_only=False)
         except BaseException:
@@ -92,7 +108,9 @@ class SqliteStore:
             raise
         self._behind = Behind(self._db)
         self._next = self._one("SELECT coalesce(max(seq), 0) + 1 FROM events")
-        self._latest = self._one(f"SELECT coalesce(max(time), {_BEFORE_ALL}) FROM events")
+        # Our own events are newer than what is read, and are read by nobody twice.
+        latest = "SELECT time FROM events WHERE +seq >= 0 ORDER BY time DESC LIMIT 1"
+        self._latest = self._one(f"SELECT coalesce(({latest}), {_BEFORE_ALL})")
         self._states: dict[Key, dict[str, Any]] = {}
         self._sizes: dict[Key, int] = {}
         self._dirty: set[Key] = set()
@@ -186,12 +204,8 @@ class SqliteStore:
         words: list[Any] = []
         number = self._next
         for event in events:
-            carriage = event.carriage
-            rows += (
-                number, *_EVENT(event), ",".join(event.blind_spots), event.ocsf, event.raw,
-                carriage.carrier, carriage.position, carriage.late,
-            )  # fmt: skip
-            words += number, ascii_words(" ".join(_WORDS(event)))
+            rows += event_values(number, event)
+            words += number, words_of(event)
             number += 1
         self._next = number
         self._latest = max(self._latest, max((e.time for e in events), default=self._latest))
@@ -232,7 +246,7 @@ class SqliteStore:
             for seq, *columns in self._all(sql, key):
                 event = Event(**dict(zip(_SIMPLE, columns, strict=True)))
                 # A contentless index has to be told what it holds.
-                words = (seq, ascii_words(" ".join(_WORDS(event))))
+                words = (seq, words_of(event))
                 self._give("INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", words)
                 self._give("DELETE FROM events WHERE seq = ?", (seq,))
                 gone.append(event)
@@ -330,6 +344,17 @@ class SqliteStore:
         """Rows in ``table``."""
         return self._one(f"SELECT count(*) FROM {table}")
 
+    def taken(self) -> int:
+        """Events that were taken in and are there; ours are none of them."""
+        # So the whole is counted in an index, and not in the table.
+        own = "SELECT count(*) FROM events WHERE seq < 0"
+        return self._one(f"SELECT count(*) - ({own}) FROM events")
+
+    def removals(self) -> list[dict[str, Any]]:
+        """What retention removed, as :func:`pipeline.retention.records.removals` has it."""
+        names = "seq", *EVENT_COLUMNS
+        return removals(dict(zip(names, row, strict=True)) for row in self._all(OWN_EVENTS))
+
 
 def _finding(row: dict[str, Any]) -> Finding:
     """A finding from its row: lists of ids stand end to end there, and truth is a number."""
@@ -341,8 +366,12 @@ def _finding(row: dict[str, Any]) -> Finding:
     return Finding(**row)
 
 
-def _locked(path: Path) -> int:
-    """The descriptor of the lock file beside the store, held as long as it is open."""
+def locked(path: Path) -> int:
+    """The descriptor of the lock file beside the store, held as long as it is open.
+
+    Raises:
+        StoreError: somebody else has it, or it cannot be made.
+    """
     lock = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

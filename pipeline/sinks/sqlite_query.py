@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import orjson
-
-from pipeline.errors import ArgumentError
 from pipeline.query import Query, glob, tokens
+from pipeline.sinks.reading import Row, actors, like, mentions, readable, says
 from pipeline.sinks.sqlite_file import connect, failure
 from pipeline.sinks.sqlite_schema import LEGS, keyed
 from schemas.networks import within
 
 _PAGE = 1000
 _IDS = 400
-_ADDRESS = re.compile(r"[0-9A-Fa-f:.]{2,45}")
-Row = dict[str, Any]
 
 
 class SqliteReader:
-    """Answers queries. Rows are dictionaries of the Avro schemas' columns.
+    """Answers queries, as :class:`pipeline.sinks.reading.Reader` promises.
 
     Raises:
         StoreError: the store is missing, not ours, of another version, or broken.
@@ -35,16 +31,17 @@ class SqliteReader:
         self._db = connect(path, read_only=True)
         self._db.row_factory = sqlite3.Row
         self._db.create_function("within", 2, within, deterministic=True)
+        self._db.create_function("named", 2, like, deterministic=True)
 
     def close(self) -> None:
         """Close the store."""
         self._db.close()
 
-    def events(self, query: Query) -> Iterator[Row]:
+    def events(self, query: Query, limit: int | None = None) -> Iterator[Row]:
         """Events in order of (time, id)."""
         where, values = _event_filters(query)
         sql = f"SELECT * FROM events WHERE {where} ORDER BY time, id"
-        return self._rows(sql, values)
+        return islice(self._rows(sql, values), limit)
 
     def legs(self) -> Iterator[tuple[str, bytes]]:
         """Cluster and OCSF document of what may be part of a change, by cluster and time."""
@@ -54,17 +51,34 @@ class SqliteReader:
         """Events of these ids (hexadecimal), in order of (time, id)."""
         # The id begins with the time, as far as one can have meant it.
         sql = "SELECT * FROM events WHERE time = ? AND id = ?"
-        found = [row for i in ids for row in self.all(sql, int(i[:12], 16), bytes.fromhex(i))]
+        early = "SELECT * FROM events WHERE time < 0 AND id = ?"
+        found = []
+        for said in dict.fromkeys(ids):
+            time, key = int(said[:12], 16), bytes.fromhex(said)
+            found += self.all(sql, time, key) or ([] if time else self.all(early, key))
         return sorted(found, key=lambda row: (row["time"], row["id"]))
 
-    def findings(self, query: Query, history: bool = False) -> Iterator[Row]:
-        """Findings in order of (first time, id): the settled view, or every version."""
+    def strangers(self) -> list[str]:
+        """Principals of unknown kind, by name."""
+        sql = (
+            "SELECT DISTINCT actor FROM events WHERE actor_kind = 'unknown' AND actor <> '' "
+            "ORDER BY 1"
+        )
+        return [row["actor"] for row in self.all(sql)]
+
+    def findings(
+        self, query: Query, history: bool = False, named: str = "", limit: int | None = None
+    ) -> Iterator[Row]:
+        """Findings in order of (first time, id, version): the settled view, or every version."""
         settled = (
             "version = (SELECT max(version) FROM findings AS o WHERE o.id = findings.id) "
             "AND status = 'open'"
         )
         where: list[str] = ["1" if history else settled]
         values: list[Any] = []
+        if named:
+            where.append("instr(lower(hex(id)), ?) = 1")
+            values.append(named)
         if query.since is not None:
             where.append("last_time >= ?")
             values.append(query.since)
@@ -72,13 +86,12 @@ class SqliteReader:
             where.append("first_time < ?")
             values.append(query.until)
         sql = f"SELECT * FROM findings WHERE {' AND '.join(where)} ORDER BY first_time, id, version"
-        for row in self._rows(sql, values):
-            if self._concerns(row, query):
-                yield row
+        found = (row for row in self._rows(sql, values) if self._concerns(row, query))
+        return islice(found, limit)
 
     def _concerns(self, row: Row, query: Query) -> bool:
         """Whether it says all the words, and an event it rests on is what is asked for."""
-        if query.text is not None and not set(_said(row)).issuperset(tokens(query.text)):
+        if not says(row, query.text):
             return False
         rest = replace(query, since=None, until=None, text=None)
         if rest == Query():
@@ -103,16 +116,13 @@ class SqliteReader:
         sql = "SELECT evidence FROM findings WHERE id = ? AND evidence != x'' ORDER BY version DESC"
         return bytes(self.one(f"{sql} LIMIT 1", finding) or b"")
 
-    def dead_letters(self, query: Query) -> Iterator[Row]:
-        """Dead letters in order of (carrier, position). Those without a time are in every period.
-
-        What could not be read has no actor, resource or address: its words are looked at.
+    def dead_letters(self, query: Query, limit: int | None = None) -> Iterator[Row]:
+        """Dead letters in order of (carrier, position, id).
 
         Raises:
             ArgumentError: asked for a class or an outcome: what cannot be read has none.
         """
-        if query.class_uid is not None or query.outcome is not None:
-            raise ArgumentError("dead letters have no class and no outcome: they were not read")
+        readable(query)
         where: list[str] = ["1"]
         values: list[Any] = []
         if query.since is not None:
@@ -127,7 +137,8 @@ class SqliteReader:
         sql = (
             f"SELECT * FROM dead_letters WHERE {' AND '.join(where)} ORDER BY carrier, position, id"
         )
-        return (row for row in self._rows(sql, values) if _mentions(row, query))
+        found = (row for row in self._rows(sql, values) if mentions(row, query))
+        return islice(found, limit)
 
     def one(self, sql: str, *values: Any) -> Any:
         """First column of the first row of a question of our own."""
@@ -147,28 +158,6 @@ class SqliteReader:
             raise failure(self._path, "read", error) from error
 
 
-def _said(row: Row) -> list[str]:
-    """Words of a finding: its own, not the names of its document's fields."""
-    document = orjson.loads(row["ocsf"])
-    title = document.get("finding_info", {}).get("title", "")
-    named = [row[name] for name in ("detector", "key", "cluster", "actor", "address")]
-    return tokens(" ".join([*named, document.get("message", ""), title]))
-
-
-def _mentions(row: Row, query: Query) -> bool:
-    """Whether what is left of an unreadable record has the names, address and words asked for."""
-    said = f"{row['head']} {row['raw'].decode('utf-8', 'replace')}"
-    for name in (query.actor, query.resource):
-        if name is not None and not re.search(".*".join(map(re.escape, name.split("*"))), said):
-            return False
-    if query.address is not None and not any(
-        within(found.strip(".:"), query.address) for found in _ADDRESS.findall(said)
-    ):
-        return False
-    words = tokens(query.text or "")
-    return not words or set(tokens(f"{said} {row['detail']} {row['reason']}")).issuperset(words)
-
-
 def _event_filters(query: Query) -> tuple[str, list[Any]]:
     where: list[str] = []
     values: list[Any] = []
@@ -182,7 +171,7 @@ def _event_filters(query: Query) -> tuple[str, list[Any]]:
     if query.until is not None:
         need("time < ?", query.until)
     if query.actor is not None:
-        _name(need, "actor", query.actor, f"User:{query.actor}")
+        _name(need, "actor", *actors(query.actor))
     if query.resource is not None:
         _name(need, "resource", query.resource)
     if query.address is not None and "/" in query.address:
@@ -202,8 +191,14 @@ def _event_filters(query: Query) -> tuple[str, list[Any]]:
 
 
 def _name(need: Any, column: str, *wanted: str) -> None:
-    if "*" in wanted[0]:
-        patterns = [glob(w) for w in wanted]
-        need("(" + " OR ".join([f"{column} GLOB ?"] * len(wanted)) + ")", *patterns)
-    else:
+    if "*" not in wanted[0]:
         need(f"{column} IN ({','.join('?' * len(wanted))})", *wanted)
+        return
+    # GLOB reads a name up to its first NUL. How a pattern begins, it tells of such names too, and
+    # by an index.
+    one = (
+        f"({column} GLOB ? AND CASE WHEN instr({column}, char(0)) "
+        f"THEN named(?, {column}) ELSE {column} GLOB ? END)"
+    )
+    values = [v for w in wanted for v in (glob(w.partition("*")[0] + "*"), w, glob(w))]
+    need("(" + " OR ".join([one] * len(wanted)) + ")", *values)

@@ -24,6 +24,10 @@ EVENT_COLUMNS: Final = tuple(f.name for f in fields(Event) if f.name != "carriag
 FINDING_COLUMNS: Final = tuple(f.name for f in fields(Finding))
 DEAD_LETTER_COLUMNS: Final = tuple(f.name for f in fields(DeadLetter))
 
+OWN_EVENTS: Final = "SELECT * FROM events WHERE seq < 0 ORDER BY time, id"
+"""What auditstream says of itself. Its numbers count downwards from -1: a run under way counts its
+own upwards, and so both may write at the same time; and they are found without an index."""
+
 WORDS: Final = ("actor", "address", "operation", "resource_type", "resource", "rule", "message")
 """What ``--text`` searches. ``message`` is the OCSF document's."""
 
