@@ -1,0 +1,1 @@
+"""Replay: records read again by today's code, held against what a store has of them."""
