@@ -34,7 +34,9 @@ from pipeline.rights import Role, rights
 from pipeline.stages.enrich import Principal, covers, describe
 from pipeline.stages.exclude import exclude
 from pipeline.stages.redact import Redactor
-from pipeline.streaming import RawTopic, Section, SourceName, Streaming
+from pipeline.stages.retain import retain
+from pipeline.storage import Dashboards, Retention, Storage
+from pipeline.streaming import Metrics, RawTopic, Section, Silence, SourceName, Streaming
 from schemas.vocabulary import ActorKind
 
 
@@ -115,7 +117,9 @@ class Estate(Section):
 class OwnPrincipal(Section):
     """One of auditstream's own principals: its work is left out, all else it does is a finding."""
 
-    role: Role = Field("ingest", description="What it does: collect, ingest, detect or topics.")
+    role: Role = Field(
+        "ingest", description="What it does: collect, ingest, detect, index, topics or reconcile."
+    )
     principal: str = Field(
         "", description="Full principal, without wildcards; empty: User:auditstream-ROLE."
     )
@@ -165,7 +169,10 @@ class Redaction(Section):
 class Config(Section):
     """Everything a run is told."""
 
-    store: str = Field("auditstream.db", description="The embedded store: one SQLite file.")
+    store: str = Field(
+        "auditstream.db",
+        description="The store: a file of SQLite, or https://HOST:PORT of OpenSearch to read.",
+    )
     max_record_bytes: int = Field(
         MAX_RECORD_BYTES, ge=1024, le=64 * 1024 * 1024,
         description="Longer records become dead letters.",
@@ -175,7 +182,12 @@ class Config(Section):
     estates: tuple[Estate, ...] = Field((), description="What belongs together.")
     own: tuple[OwnPrincipal, ...] = Field((), description="As whom auditstream itself works.")
     redaction: Redaction = Field(Redaction(), description="How secrets are replaced.")
+    retention: tuple[Retention, ...] = Field((), description="How long events are kept.")
     kafka: Streaming = Field(Streaming(), description="The stream.")
+    silence: tuple[Silence, ...] = Field((), description="What must not fall silent.")
+    metrics: Metrics = Field(Metrics(), description="Metrics and health of workers.")
+    opensearch: Storage = Field(Storage(), description="Where the stream's events are indexed.")
+    dashboards: Dashboards = Field(Dashboards(), description="Where people look at them.")
     detectors: dict[str, dict[str, Any]] = Field({}, description="Numbers of the detectors.")
 
     @model_validator(mode="after")
@@ -187,6 +199,15 @@ class Config(Section):
             for name in said:
                 if said.count(name) > 1:
                     raise ValueError(f"estates: {name!r} is in two of them; a label is of one")
+        return self
+
+    @model_validator(mode="after")
+    def _one_term_each(self) -> Config:
+        """A class may have several entries, but is kept for one number of days."""
+        days: dict[str, int] = {}
+        for entry in self.retention:
+            if days.setdefault(entry.name, entry.days) != entry.days:
+                raise ValueError(f"retention: {entry.name!r} is kept for two numbers of days")
         return self
 
     def active(self) -> list[tuple[Detector, EpisodeSettings]]:
@@ -253,6 +274,7 @@ class Config(Section):
         return Plan(
             sources(), describe(rules), self.redaction.redactor(), self.max_record_bytes,
             covers(rules), exclude(self.expected()),
+            retain([rule for rule in (c.rule() for c in self.retention) if rule]),
         )  # fmt: skip
 
     def estate_of(self, label: str) -> str:
@@ -327,6 +349,8 @@ _LISTS: dict[type[BaseModel], dict[str, type[BaseModel]]] = {
         "principals": PrincipalRule,
         "estates": Estate,
         "own": OwnPrincipal,
+        "retention": Retention,
+        "silence": Silence,
     },
     Streaming: {"raw": RawTopic},
 }

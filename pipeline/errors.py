@@ -10,7 +10,8 @@
         ├── StoreError            a store that cannot be opened, is another release's, or is full
         ├── ClusterError          brokers that cannot be reached, or topics that are not fit
         ├── RegistryError         a schema registry that cannot be asked, or lacks our schemas
-        └── StreamError           a batch that could not be carried through: it is done again
+        ├── StreamError           a batch that could not be carried through: it is done again
+        └── LabError              the lab lacks something, or a server of its own did not start
     Unreadable                    one line its source cannot read: becomes a dead letter
 
 ``Unreadable`` never leaves the engine. Nothing else is raised on account of what a record holds.
@@ -53,6 +54,10 @@ class StreamError(UnusableError):
     """A batch could not be carried through. Nobody sees any of it; it is done again."""
 
 
+class LabError(UnusableError):
+    """The lab lacks a part, or something of its own does not do what it should."""
+
+
 class Reason(StrEnum):
     """Why a record is a dead letter. The list is closed: queries and replays go by it."""
 
@@ -73,6 +78,8 @@ class Reason(StrEnum):
     """The carrier ends in the middle: a truncated gzip, a last piece that never came."""
     FOREIGN = "foreign"
     """In a topic of the stream's own: no row of that topic's schema."""
+    REFUSED = "refused"
+    """OpenSearch does not take the document, for what is in it."""
     FAULT = "fault"
     """The source itself failed on it: a fault of ours, to be reported."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -50,6 +50,34 @@ def secret(file: str, variable: str, what: str) -> str:
         raise ConfigError(f"the {what} in {file} cannot be read: {error}") from None
     if not found:
         raise ConfigError(f"the {what} in {file or f'${variable}'} is empty")
+    return found
+
+
+class Login(Protocol):
+    """A section of the configuration that says as whom something is reached."""
+
+    @property
+    def username(self) -> str: ...
+
+    @property
+    def password_file(self) -> str: ...
+
+    @property
+    def password_env(self) -> str: ...
+
+
+def password(login: Login, name: str) -> str:
+    """The password that goes with a username; empty where neither is said.
+
+    Args:
+        name: of the section.
+
+    Raises:
+        ConfigError: there is one without the other, or :func:`secret` finds none.
+    """
+    found = secret(login.password_file, login.password_env, f"password ({name})")
+    if bool(login.username) != bool(found):
+        raise ConfigError(f"{name}: username and password go together; set both or neither")
     return found
 
 
@@ -103,6 +131,32 @@ class RawTopic(Section):
     zone: str = Field("", description="Time zone of stamps without an offset.")
 
 
+def _any_source(name: str) -> str:
+    return name and source_name(name)
+
+
+class Silence(Section):
+    """How long what was heard may be silent. The first entry that matches counts."""
+
+    topic: str = Field("*", description="Raw topic, or pattern with *: audit.raw.kafka_*")
+    source: Annotated[str, AfterValidator(_any_source)] = Field(
+        "", description="Source that reads the topic, or auto; empty: any."
+    )
+    cluster: str = Field("*", description="Label of the cluster or cloud account; * for anything.")
+    after_s: int = Field(
+        600, ge=0, le=30 * 86_400,
+        description="Silent for longer, that is a finding. 0: it may be silent for ever.",
+    )  # fmt: skip
+
+    def covers(self, cluster: str, topic: str, source: str) -> bool:
+        """Whether it is about what `source` reads of a cluster in a raw topic."""
+        return (
+            fnmatchcase(topic, self.topic)
+            and fnmatchcase(cluster, self.cluster)
+            and self.source in ("", source)
+        )
+
+
 class Streaming(Section):
     """The stream: where it runs. `auditstream topics plan` says what it needs there."""
 
@@ -131,12 +185,22 @@ class Streaming(Section):
     batch_records: int = Field(
         10_000, ge=1, le=100_000, description="Records of one partition that are one transaction."
     )
+    lag_left_percent: int = Field(
+        25, ge=0, le=90,
+        description="Of a topic's retention: with less left for what waits to be read, that is a "
+        "finding. 0: never.",
+    )  # fmt: skip
     raw: tuple[RawTopic, ...] = Field(
         (), description="Topics beside PREFIX.raw.*; the first entry that matches counts."
     )
     tls: Tls = Field(Tls(), description="Towards the brokers.")
     sasl: Sasl = Field(Sasl(), description="Who we are.")
     registry: Registry = Field(Registry(), description="Where schemas are.")
+
+    @property
+    def lag_left(self) -> float:
+        """The share of retention that must be left; 0: lags are not looked at."""
+        return self.lag_left_percent / 100
 
     def topic(self, name: str) -> str:
         """The full name of one of our topics: ``events``, ``dead-letters`` …"""
@@ -151,3 +215,28 @@ class Streaming(Section):
         if source != topic and (source == "auto" or source in sources()):
             return RawTopic(topic=topic, source=source)
         return None
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """Host and port of ``HOST:PORT`` or ``[IPv6]:PORT``; `ValueError` where it is neither."""
+    host, _, port = text.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    if not bare or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise ValueError(f"{text!r} is nowhere to listen; write HOST:PORT as 127.0.0.1:9464")
+    if (":" in bare) != (host != bare):
+        raise ValueError(f"{text!r}: an IPv6 address stands in brackets, as [::1]:9464")
+    return bare, int(port)
+
+
+def _listen(text: str) -> str:
+    if text:
+        listen_address(text)
+    return text
+
+
+class Metrics(Section):
+    """What a worker says of itself over HTTP: /metrics, /live and /ready, without a login."""
+
+    listen: Annotated[str, AfterValidator(_listen)] = Field(
+        "", description="HOST:PORT as 127.0.0.1:9464; empty: nowhere."
+    )

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sqlite3
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,10 +14,15 @@ from typing import Any
 
 import orjson
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from pipeline.changes.join import joined
 from pipeline.config import Config, load
+from pipeline.lab.kafka import Kafka
+from pipeline.lab.leash import complaints
+from pipeline.rights import READS
 from pipeline.runtimes.kafka.connection import client
+from pipeline.runtimes.kafka.notices import LOG_NAMES
 from pipeline.runtimes.kafka.states import read_whole
 from pipeline.runtimes.kafka.topics import Layout, check
 from pipeline.runtimes.kafka.watermarks import watermarks
@@ -29,10 +31,8 @@ from pipeline.sinks.sqlite import SqliteStore
 from pipeline.sinks.sqlite_query import SqliteReader
 from tests.commands import auditstream, summary
 from tests.runtimes.kafka.running import eventually
-from tests.servers.kafka import Kafka
-from tests.servers.leash import Leash
+from tests.worker_process import Running
 
-WORKER = Path(__file__).parent / "runtimes" / "kafka" / "dying.py"
 QUICK = {
     # A worker that was killed is missed soon, and its transaction ended for it.
     "group.min.session.timeout.ms": "500",
@@ -161,6 +161,7 @@ class StreamOn:
         self.kafka, self.folder, self.name = kafka, folder, name
         folder.mkdir(exist_ok=True)
         self._workers = self.written = 0
+        self._watched: list[Running] = []
         self._layout: Layout | None = None
         self.behind: list[tuple[str, int, int, int]] = []
         if isinstance(config, str):
@@ -202,11 +203,13 @@ class StreamOn:
 
     @contextmanager
     def worker(self, *roles: str, **options: Any) -> Iterator[Running]:
-        """The same, killed in the end if it still runs."""
+        """The same, killed in the end if it still runs; watched over by `finish`."""
         running = self.start(*roles, **options)
+        self._watched.append(running)
         try:
             yield running
         finally:
+            self._watched.remove(running)
             running.process.kill()
 
     # What is in it.
@@ -231,7 +234,7 @@ class StreamOn:
                 see(decode(value))
 
         for partition in range((self._layout or self.layout()).partitions[topic]):
-            read_whole(self.settings, topic, partition, take, 60)
+            read_whole(self.settings, topic, partition, take, patience_s=60)
 
     def events(self, document: Document = uncarried) -> dict[bytes, Any]:
         """The events by id; how many rows they are is then in `written`."""
@@ -257,7 +260,12 @@ class StreamOn:
         dead_letters = {row["id"] for row in self.rows("dead-letters", "dead_letter")}
         return View(
             self.events(document),
-            {i: _settled(row) for i, row in _open(self.rows("findings", "finding")).items()},
+            {
+                i: _settled(row)
+                for i, row in _open(self.rows("findings", "finding")).items()
+                # What the stream says of itself goes by clocks, not by events.
+                if orjson.loads(row["ocsf"])["metadata"]["log_name"] not in LOG_NAMES
+            },
             {
                 i: (row["kind"], row["target"], row["outcome"], row["legs"])
                 for i, row in _open(self.rows("changes", "change")).items()
@@ -290,17 +298,31 @@ class StreamOn:
 
     # How far it is.
 
+    def sharing(self) -> int:
+        """How many workers have partitions of the raw topics."""
+        group = f"{self.name}-ingest"
+        admin = AdminClient(self.settings)
+        try:
+            members = admin.describe_consumer_groups([group])[group].result(20).members
+        except KafkaException:
+            return 0
+        return sum(bool(member.assignment.topic_partitions) for member in members)
+
     def _end(self, topic: str, partition: int) -> int:
         return watermarks(self.settings, [(topic, partition)])[topic, partition][1]
 
-    def finished(self) -> bool:
-        """Whether every role has committed all there is for it."""
+    def finished(self, roles: Sequence[str] = ("ingest", "detect")) -> bool:
+        """Whether these roles have committed all there is for them."""
         layout, topic = self._layout or self.layout(), self.config.kafka.topic
-        detect = [layout.counters_topic, topic("control"), topic("clocks")]
+        topics = {
+            "ingest": layout.raw,
+            "detect": [layout.counters_topic, topic("control"), topic("clocks")],
+            "index": [topic(name) for name in READS["index"]],
+        }
         with suppress(KafkaException):
             return all(
-                self._all_committed(f"{self.name}-{role}", topics, layout)
-                for role, topics in (("ingest", layout.raw), ("detect", detect))
+                self._all_committed(f"{self.config.kafka.group}-{role}", topics[role], layout)
+                for role in roles
             )
         return False
 
@@ -319,12 +341,27 @@ class StreamOn:
         finally:
             consumer.close()
 
-    def finish(self, timeout_s: float = 90) -> None:
-        """Wait until all that is in the raw topics has led to all it leads to."""
+    def finish(self, timeout_s: float = 240, roles: Sequence[str] = ("ingest", "detect")) -> None:
+        """Wait until all that is in the raw topics has led to all it leads to.
+
+        A worker that was put out of its group by a stall of the machine ends, as it should, and is
+        started again, as by whatever watches it.
+        """
+
+        def done() -> bool:
+            for worker in self._watched:
+                worker.keep_up()
+            return self.finished(roles)
+
         try:
-            eventually(self.finished, f"{self.name} to be worked off", timeout_s, 0.3)
+            eventually(done, f"{self.name} to be worked off", timeout_s, 0.3)
         except AssertionError as error:
-            raise AssertionError(f"{error}; not committed: {self.behind}") from None
+            said = "\n".join(
+                f"{path.parent.name}: {line}"
+                for path in sorted(self.folder.glob("worker*/output.log"))
+                for line in complaints(path).splitlines()
+            )
+            raise AssertionError(f"{error}; not committed: {self.behind}\n{said}") from None
 
 
 def _open(rows: list[dict[str, Any]]) -> dict[bytes, dict[str, Any]]:
@@ -334,28 +371,3 @@ def _open(rows: list[dict[str, Any]]) -> dict[bytes, dict[str, Any]]:
         if row["id"] not in last or row["version"] > last[row["id"]]["version"]:
             last[row["id"]] = row
     return {i: row for i, row in last.items() if row["status"] == "open"}
-
-
-class Running:
-    """A worker process."""
-
-    def __init__(self, folder: Path, options: dict[str, Any]) -> None:
-        folder.mkdir()
-        self._output = folder / "output.log"
-        command = [sys.executable, str(WORKER), json.dumps(options)]
-        self.process = Leash(command, output=self._output, grace_s=30)
-
-    @property
-    def said(self) -> str:
-        return self._output.read_text("utf-8", "replace")
-
-    def ended(self) -> bool:
-        """Whether it runs no more."""
-        return not self.process.running
-
-    def signal(self, number: signal.Signals) -> None:
-        os.kill(self.process.pid, number)
-
-    def stop(self) -> int:
-        """Ask it to stop; its exit status."""
-        return self.process.stop()

@@ -77,7 +77,7 @@ class Received(NamedTuple):
     @property
     def records(self) -> tuple[Record, ...]:
         """What the engine is to be given: nothing, where an end is all there is."""
-        value, _, length, _, broken = self.record
+        value, _, length, _, broken, _ = self.record
         empty = self.end and not value and length < 0 and not broken
         return () if empty else (self.record,)
 
@@ -87,7 +87,7 @@ class Received(NamedTuple):
 
         What an end holds may yet be continued: it is not passed.
         """
-        value, position, length, _, _ = self.record
+        value, position, length, _, _, _ = self.record
         if self.end or not self.placed:
             return position + (not self.placed)
         return position + (length if length >= 0 else len(value)) + 1
@@ -117,19 +117,20 @@ def received(
     value: bytes | None,
     headers: Sequence[tuple[str, bytes | None]] | None,
     offset: int,
+    timestamp: int = 0,
 ) -> Received:
     """One record of a raw topic. Never raises on account of what it holds.
 
     Args:
         raw: what the configuration says of the topic, where the headers do not say it.
-        key, value, headers, offset: as the consumer delivers them; of headers of one name the last
-            counts.
+        key, value, headers, offset, timestamp: as the consumer delivers them; of headers of one
+            name the last counts.
     """
     if not headers:
         stream = _of_key(
             raw.source, raw.cluster, raw.host, raw.zone, topic, partition, _short(key)
         )  # fmt: skip
-        return Received(stream, Record(_line(value), offset), False, False)
+        return Received(stream, Record(_line(value), offset, received=timestamp), False, False)
     stream_header = offset_header = None
     further: dict[str, bytes | None] | None = None
     for name, content in headers:
@@ -143,7 +144,7 @@ def received(
     said = _said(stream_header) if stream_header else _NOTHING
     placed = said.stream
     if placed is not None and offset_header and _is_number(offset_header):
-        record = Record(value or b"", int(offset_header))
+        record = Record(value or b"", int(offset_header), received=timestamp)
         if further is None:
             return Received(placed, record, False, True)
         end, anew = further.get(END) == b"1", further.get(ANEW) == b"1"
@@ -155,7 +156,7 @@ def received(
         raw.zone if said.zone is None else said.zone,
         topic, partition, _short(key),
     )  # fmt: skip
-    record = Record(_line(value), offset)
+    record = Record(_line(value), offset, received=timestamp)
     return Received(stream, _told(record, further) if further else record, False, False)
 
 
@@ -165,7 +166,7 @@ def bounded(record: Record, longest: int) -> Record:
     if len(value) <= longest:
         return record
     digest = sha256(value).hexdigest()
-    return Record(value[:KEPT_BYTES], record.position, len(value), digest, record.broken)
+    return record._replace(value=value[:KEPT_BYTES], length=len(value), digest=digest)
 
 
 def _line(value: bytes | None) -> bytes:

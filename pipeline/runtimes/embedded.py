@@ -100,7 +100,8 @@ class Embedded(Inputs):
         self.summary.store = {
             "records": total.records,
             "items": total.items,
-            "events": self.store.count("events"),
+            "events": self.store.taken(),
+            "removed": sum(one["events"] for one in self.store.removals()),
             "duplicates": total.duplicates,
             "filtered": sum(total.filtered.values()),
             "dead_letters": self.store.count("dead_letters"),

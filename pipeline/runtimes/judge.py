@@ -1,14 +1,16 @@
 """Judge: estates, as the store holds them, to findings of estate detectors.
 
 All there is is judged each time, and what was said already is not said again: so it is right after
-any crash, in whatever order the events came.
+any crash, in whatever order the events came. What was said on events that retention has removed
+stands as it was said.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from detectors.contract import EstateDetector, EstateSettings
 from detectors.estates import settle
@@ -120,10 +122,38 @@ class Judge:
         return list(self._judged(self.pictures))
 
     def _judged(self, found: dict[str, Picture]) -> Iterator[Finding]:
+        removals = self.store.removals()
         for detector, settings in self.active:
+            known = self.store.said(detector.name)
+            outlived = self._outlived(known) if removals else set()
             said: dict[str, list[Finding]] = {}
-            for finding in self.store.said(detector.name):
-                said.setdefault(finding.cluster, []).append(finding)
+            for finding in known:
+                if outlived.isdisjoint(finding.evidence):
+                    said.setdefault(finding.cluster, []).append(finding)
+            unsure = _unsure(removals, settings.horizon_s * 1000)
             for estate in sorted({*found, *said}):
                 judgements = detector.judge(found.get(estate, _NOTHING), settings)
-                yield from settle(detector, estate, judgements, said.get(estate, ()))
+                for new in settle(detector, estate, judgements, said.get(estate, ())):
+                    if outlived.isdisjoint(new.evidence) and new.last_time > unsure:
+                        yield new
+
+    def _outlived(self, known: Iterable[Finding]) -> set[bytes]:
+        """Evidence of findings, some of which is there no more."""
+        resting = [finding.evidence for finding in known]
+        held = self.store.held(i for evidence in resting for i in evidence)
+        return {i for evidence in resting if not held.issuperset(evidence) for i in evidence}
+
+
+def _unsure(removals: Iterable[dict[str, Any]], horizon_ms: int) -> float:
+    """The time up to which nothing new is said: what would explain it may have been removed.
+
+    As far behind what was removed as the horizon is long, and never up to what was new then.
+    """
+    return max(
+        (
+            until + min(horizon_ms, (removal["at"] - until) // 2)
+            for removal in removals
+            if (until := removal["estates_until"]) is not None
+        ),
+        default=-math.inf,
+    )

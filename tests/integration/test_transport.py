@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from pipeline.lab.kafka import Kafka
 from pipeline.runtimes.kafka.producing import NotDelivered, Outgoing, Producing, Sending
 from tests.runtimes.kafka.running import Copying, eventually, in_order
-from tests.servers.kafka import Kafka
 
 pytestmark = pytest.mark.integration
 
@@ -25,6 +25,8 @@ LINE = (
     b"resourceName=payments.orders, patternType=LITERAL, principal=User:billing, operation=WRITE)) "
 )
 SLOW = {"limits": {"batch_records": 500}, "hold_s": 0.2}
+SLOWER = SLOW | {"hold_s": 1}
+"""What is to be struck in the middle of a batch is long enough in it to be seen there."""
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +66,8 @@ def test_a_worker_killed_in_mid_batch_repeats_only_what_was_not_committed(
 ) -> None:
     copying = Copying(kafka, tmp_path, "killed")
     copying.feed(lines(6_000))
-    with copying.worker(**SLOW) as worker:
-        eventually(lambda: len(worker.journal("done")) > 4 and worker.busy(), "some batches")
+    with copying.worker(**SLOWER, session_s=6) as worker:
+        copying.meanwhile(lambda: len(worker.journal("done")) > 4 and worker.busy(), "some batches")
         worker.process.kill()
     committed = copying.committed()
     done = {int(p): int(end) for p, _, end in worker.journal("done")}
@@ -82,13 +84,13 @@ def test_workers_that_join_and_leave_repeat_nothing(kafka: Kafka, tmp_path: Path
     copying = Copying(kafka, tmp_path, "joining")
     copying.feed(lines(20_000))
     with copying.worker(**SLOW) as first:
-        eventually(lambda: len(first.journal("done")) > 2, "the first worker's batches")
+        copying.meanwhile(lambda: len(first.journal("done")) > 2, "the first worker's batches")
         with copying.worker(**SLOW) as second:
-            eventually(lambda: len(second.journal("done")) > 2, "the second worker's batches")
+            copying.meanwhile(lambda: len(second.journal("done")) > 2, "the second one's batches")
             assert first.process.stop() == 0
             copying.finish()
             assert second.process.stop() == 0
-    assert copying.repeated() == set()
+    assert copying.repeated() == set(), f"{first.said[-3_000:]}\n{second.said[-3_000:]}"
     assert first.journal("begin")
     assert len(first.journal("begin")) == len(first.journal("done"))
 
@@ -108,8 +110,8 @@ def test_a_batch_is_finished_before_its_partition_goes(kafka: Kafka, tmp_path: P
 def test_a_zombie_cannot_commit_and_ends(kafka: Kafka, tmp_path: Path) -> None:
     copying = Copying(kafka, tmp_path, "zombie", partitions=1)
     copying.feed(lines(3_000))
-    with copying.worker(**SLOW) as zombie:
-        eventually(lambda: bool(zombie.journal("done")) and zombie.busy(), "a batch")
+    with copying.worker(**SLOWER, session_s=6) as zombie:
+        copying.meanwhile(lambda: bool(zombie.journal("done")) and zombie.busy(), "a batch")
         zombie.signal(signal.SIGSTOP)
         with copying.worker() as heir:
             copying.finish()
@@ -196,7 +198,7 @@ def test_a_restarted_broker_costs_nothing(kafka: Kafka, tmp_path: Path) -> None:
     copying = Copying(kafka, tmp_path, "restarted")
     copying.feed(lines(10_000))
     with copying.worker(**SLOW) as worker:
-        eventually(lambda: len(worker.journal("done")) > 3, "some batches")
+        copying.meanwhile(lambda: len(worker.journal("done")) > 3, "some batches")
         kafka.stop()
         time.sleep(1)
         kafka.start()
@@ -257,8 +259,8 @@ def test_the_producer_waits_where_its_queue_is_full(kafka: Kafka, tmp_path: Path
 
     asyncio.run(send())
     assert [value for _, value in copying.read("in")] == list(lines(20_000))
-    # Generous: this machine has two cores, and a broker runs on them.
-    assert max(gaps) < 0.5
+    # What waits for room in the queue waits a hundred times; as one gap it would hold all else up.
+    assert max(gaps) < sum(gaps) / 2
 
 
 def test_the_producer_says_what_was_not_delivered(kafka: Kafka, tmp_path: Path) -> None:

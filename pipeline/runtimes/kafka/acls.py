@@ -6,10 +6,19 @@ needs is in KIP-98. Read and Write imply Describe, AlterConfigs implies Describe
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
+
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # imports them, lists none
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from pipeline import rights
 from pipeline.errors import ArgumentError
@@ -53,6 +62,28 @@ def acls(streaming: Streaming, who: Mapping[str, str]) -> Iterator[Acl]:
     for role in ROLES:
         for resource, pattern, operations in rights.needs(streaming, role):
             yield Acl(role, who[role], resource, *_named(pattern), operations)
+
+
+def bindings(needed: Iterable[Acl]) -> list[AclBinding]:
+    """The same as an admin client takes it, each once: several roles of one principal need some of
+    the same."""
+    each = dict.fromkeys(
+        (acl.resource, acl.name, acl.pattern, acl.principal, operation)
+        for acl in needed
+        for operation in acl.operations
+    )
+    return [
+        AclBinding(
+            ResourceType[resource.upper().replace("-", "_")],
+            name,
+            ResourcePatternType[pattern.upper()],
+            principal,
+            "*",
+            AclOperation[re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation).upper()],
+            AclPermissionType.ALLOW,
+        )
+        for resource, name, pattern, principal, operation in each
+    ]
 
 
 def command(streaming: Streaming, acl: Acl) -> str:

@@ -8,19 +8,26 @@ web server shows tables to whoever asks).
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import faust
 from faust.serializers.schemas import Schema
 from faust.streams import Stream
-from faust.types import AppT, Message, StreamT
+from faust.types import AppT, ChannelT, Message, StreamT
 from faust.types.auth import CredentialsT
 
-from pipeline.runtimes.kafka.fetching import Limits
-from pipeline.runtimes.kafka.transport import Batch, BatchTransport
+from pipeline.runtimes.kafka.fetching import Lane, Limits
+from pipeline.runtimes.kafka.health import Watch
+from pipeline.runtimes.kafka.patience import GivenUp, LeftOff
+from pipeline.runtimes.kafka.producing import Member, NotDelivered
+from pipeline.runtimes.kafka.transport import Batch, BatchConsumer, BatchTransport
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +45,18 @@ class Timing:
     commit_s: float = 1.0
 
 
+_BEAT_S = 1.0
+
+
+class Leaving(Exception):
+    """A batch is given up while it waits, because its partition is being taken away."""
+
+
 class Application(faust.App):
     """Faust with the transport for batches.
 
-    `closing` is called when it has stopped, whether it was asked to or failed.
+    `closing` is called when it has stopped, whether it was asked to or failed. `watch` is told what
+    becomes of the work.
     """
 
     limits = Limits()
@@ -49,6 +64,66 @@ class Application(faust.App):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.closing: list[Callable[[], None]] = []
+        self.watch = Watch(str(arguments[0]))
+
+    async def on_start(self) -> None:
+        """Start, and let it be seen that the loop turns."""
+        await super().on_start()
+        self.add_future(self._beat())
+
+    async def _beat(self) -> None:
+        while not self.should_stop:
+            consumer: object = self.consumer
+            # Faust's own transport can be set in the place of ours, to be measured beside it.
+            self.watch.beat(consumer.positions if isinstance(consumer, BatchConsumer) else {})
+            await asyncio.sleep(_BEAT_S)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait for something outside, while a batch is handled and nothing of it is sent.
+
+        Raises:
+            Leaving: the partition is another worker's now, or soon. To be passed on.
+        """
+        transport = self.transport
+        assert isinstance(transport, BatchTransport)
+        try:
+            await asyncio.wait_for(transport.leaving.wait(), seconds)
+        except TimeoutError:
+            return
+        raise Leaving
+
+    async def blocking(self, work: Callable[[GivenUp], _T]) -> _T:
+        """Do in a thread what may wait for others, while nothing of a batch is sent.
+
+        `work` asks whether it is to leave off, and raises `LeftOff` where it does.
+
+        Raises:
+            Leaving: as :meth:`pause` does.
+        """
+        transport = self.transport
+        assert isinstance(transport, BatchTransport)
+        given_up = threading.Event()
+        doing = asyncio.get_running_loop().run_in_executor(None, work, given_up.is_set)
+        # Cancelled, nobody asks what became of it.
+        doing.add_done_callback(lambda done: done.cancelled() or done.exception())
+        leaving = asyncio.create_task(transport.leaving.wait())
+        try:
+            await asyncio.wait((doing, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not doing.done():
+                given_up.set()
+            return await doing
+        except LeftOff:
+            raise Leaving from None
+        finally:
+            given_up.set()
+            leaving.cancel()
+
+    async def stop(self) -> None:
+        """Stop; what waits for something outside is given up."""
+        self.watch.stopping = True
+        if isinstance(self.transport, BatchTransport):
+            self.transport.leaving.set()
+        await super().stop()
 
     async def on_stop(self) -> None:
         """Stop, and then let go of what the work was done with."""
@@ -57,7 +132,7 @@ class Application(faust.App):
             await asyncio.get_running_loop().run_in_executor(None, close)
 
     def _new_transport(self) -> BatchTransport:
-        return BatchTransport(self.conf.broker_consumer, self, self.limits)
+        return BatchTransport(self.conf.broker_consumer, self, self.limits, self.watch)
 
 
 def application(
@@ -68,6 +143,7 @@ def application(
     credentials: CredentialsT | None = None,
     limits: Limits | None = None,
     timing: Timing | None = None,
+    watch: Watch | None = None,
 ) -> Application:
     """An application that reads as consumer group `group` from `brokers` ("host:port,host:port").
 
@@ -103,6 +179,7 @@ def application(
         autodiscover=False,
     )
     app.limits = limits
+    app.watch = watch or app.watch
     return app
 
 
@@ -127,8 +204,9 @@ def consume(
 
     A batch is acknowledged, and its offset may be committed, when `handle` returns. So it must
     first await the flush of all it produced. If it raises, the worker ends with that error and the
-    batch is read again by whoever takes over. Cancelled (at shutdown), the batch is not
-    acknowledged either. To be called before the application starts.
+    batch is read again by whoever takes over. Cancelled (at shutdown), or given up while it waits
+    (`Application.pause`), the batch is not acknowledged either. To be called before the application
+    starts.
 
     Args:
         at_once: of how many partitions batches are handled at the same time: while one waits for
@@ -136,13 +214,17 @@ def consume(
     """
     transport = app.transport
     assert isinstance(transport, BatchTransport)
-    transport.batched.update(topics)
+    lane = Lane()
+    transport.lanes.update(dict.fromkeys(topics, lane))
+    app.watch.begins(name, topics)
     channel = app.topic(*topics, schema=_Untouched())
     # `app.topic` takes this as an argument and forgets it: 4,096 batches would be queued.
     channel.maxsize = app.limits.queued
 
     async def work(stream: StreamT[Batch]) -> None:
         # Faust acknowledges by itself whatever an agent lets go of, failed or not.
+        queue = cast(ChannelT[Batch], stream.channel).queue
+        lane.room = lambda: queue.maxsize - queue.qsize()
         await _Work(app, name, handle, at_once).through(cast(Stream[Batch], stream).noack())
 
     app.agent(channel, name=name, concurrency=1)(work)
@@ -161,6 +243,7 @@ class _Work:
         self._app, self._name, self._handle = app, name, handle
         self._free = asyncio.Semaphore(at_once)
         self._turns: dict[tuple[str, int], asyncio.Lock] = {}
+        self._left: Member | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._over = False
 
@@ -184,9 +267,17 @@ class _Work:
             async with self._turns.setdefault((batch.topic, batch.partition), asyncio.Lock()):
                 if self._over:
                     return  # What came before it was not finished.
-                await self._handle(batch)
+                if self._left == batch.member:
+                    raise Leaving
+                await self._watched(batch)
+        except Leaving:
+            # Nor may what comes behind it be committed; with the next assignment all comes again.
+            self._left = batch.member
+            cast(BatchConsumer, self._app.consumer).give_up(event.message)
         except Exception as error:
             self._over = True
+            if isinstance(error, NotDelivered):
+                self._app.watch.failed(self._name)
             self._app.log.critical(
                 "The worker ends: %s failed on %s[%s] offsets %s to %s: %r",
                 *(self._name, batch.topic, batch.partition, batch.start, batch.end - 1, error),
@@ -196,3 +287,12 @@ class _Work:
             await stream.ack(event)
         finally:
             self._free.release()
+
+    async def _watched(self, batch: Batch) -> None:
+        place, began = (batch.topic, batch.partition), time.monotonic()
+        self._app.watch.begin(place, batch.records[0].timestamp)
+        await self._handle(batch)
+        took_s = time.monotonic() - began
+        self._app.watch.done(
+            self._name, place, len(batch.records), batch.skipped, took_s, batch.tally
+        )

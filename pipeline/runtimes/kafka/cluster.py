@@ -28,10 +28,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # imports the
 
 from pipeline.errors import UnusableError
 from pipeline.runtimes.kafka.connection import client
+from pipeline.runtimes.kafka.producing import Sending
 from pipeline.streaming import Streaming
-
-PARTITIONER = "murmur2_random"
-"""Java's, so that keys lie where other clients expect them; the same as `Producing`'s."""
 
 _CALL_S = 10.0
 _ATTEMPT_S = 2.0
@@ -154,18 +152,7 @@ class Cluster:
 
     def producer(self) -> Producer:
         """A producer for few records, or many at a time: acknowledged by all in-sync replicas."""
-        return Producer(
-            self.settings
-            | {
-                "acks": "all",
-                "enable.idempotence": True,
-                "partitioner": PARTITIONER,
-                "compression.type": "lz4",
-                "message.max.bytes": 4 * 1024 * 1024,
-                "linger.ms": 20,
-                "delivery.timeout.ms": 60_000,
-            }
-        )
+        return Producer(self.settings | Sending().settings())
 
     def _on_error(self, error: KafkaError) -> None:
         # Which of several causes it was, librdkafka says here alone.

@@ -21,7 +21,7 @@ from pipeline.collectors.shipping import headers
 from pipeline.config import Config, Input
 from pipeline.errors import ArgumentError
 from pipeline.runtimes.inputs import Found, Inputs
-from pipeline.runtimes.kafka.cluster import PARTITIONER, Cluster, ClusterError
+from pipeline.runtimes.kafka.cluster import Cluster, ClusterError
 from pipeline.runtimes.kafka.producing import Sending
 from pipeline.runtimes.lanes import Chunk, Lane, Stride
 from pipeline.runtimes.merge import Feed, merged
@@ -33,6 +33,8 @@ _FLUSH_BYTES = 32 * 1024 * 1024
 _FLUSH_S = 5.0
 _GRACE_S = 10.0
 """How long brokers may take for what is under way when we are to stop."""
+_AT_ONCE_S = 1.0
+"""The most that counts as waited at once: whoever was stopped meanwhile did not wait."""
 _LONGEST_BYTES = 4 * 1024 * 1024 - 64 * 1024
 """Longest line that fits into a record of a raw topic, with key and headers."""
 _ADVICE = {
@@ -40,7 +42,6 @@ _ADVICE = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "; who we are needs IdempotentWrite on the cluster",
     KafkaError.MSG_SIZE_TOO_LARGE: "; raise max.message.bytes of the topic, or lower "
     "max_record_bytes",
-    KafkaError._MSG_TIMED_OUT: "; are the brokers there? Run again: it goes on where it was",
 }
 
 
@@ -186,8 +187,24 @@ class Collecting(Inputs):
         self._flushed = time.monotonic()
 
 
+class _Patience:
+    """How long was waited since it was made, in seconds."""
+
+    def __init__(self) -> None:
+        self.waited, self._last = 0.0, time.monotonic()
+
+    def wait(self) -> None:
+        """Some of it has passed."""
+        now = time.monotonic()
+        self.waited, self._last = self.waited + min(now - self._last, _AT_ONCE_S), now
+
+
 class _Outbox:
-    """An idempotent producer that waits where its queue is full, and for ever for nothing."""
+    """An idempotent producer that waits where its queue is full, and for ever for nothing.
+
+    What arrives of a file is its beginning, whatever fails: no record is given up while others of
+    it are sent, or those that are sent again would be taken for ones that were there before.
+    """
 
     def __init__(self, config: Config, stopped: Callable[[], bool]) -> None:
         sending = Sending()
@@ -198,17 +215,10 @@ class _Outbox:
         self._said = ""
         self._producer = Producer({
             **self._cluster.settings,
-            "acks": "all",
-            "enable.idempotence": True,
-            "queue.buffering.max.kbytes": sending.queue_bytes // 1024,
-            "queue.buffering.max.messages": sending.queue_records,
-            "linger.ms": sending.linger_ms,
-            "batch.size": sending.request_bytes,
-            "message.max.bytes": sending.record_bytes,
-            "compression.type": sending.compression,
-            "delivery.timeout.ms": sending.delivery_ms,
-            "partitioner": PARTITIONER,
-            "delivery.report.only.error": True,
+            **sending.settings(),
+            # We give up, all at once, and after a time in which we were there.
+            "delivery.timeout.ms": 0,
+            "enable.gapless.guarantee": True,
             "on_delivery": self._told,
             "error_cb": self._on_error,
         })  # fmt: skip
@@ -224,14 +234,14 @@ class _Outbox:
 
     def put(self, topic: str, value: bytes, key: bytes, said: Any) -> None:
         """Hand over a record, waiting for room."""
-        began = 0.0
+        patience: _Patience | None = None
         while True:
             try:
                 self._producer.produce(topic, value, key, headers=said)
                 return
             except BufferError:
-                began = began or time.monotonic()
-                self._wait(began)
+                patience = patience or _Patience()
+                self._wait(patience)
                 self._producer.poll(0.1)
                 self.hear()
             except KafkaException as error:
@@ -245,18 +255,19 @@ class _Outbox:
 
     def flush(self) -> None:
         """Wait until all is acknowledged. Raises `ClusterError` if not all of it was."""
-        began = time.monotonic()
+        patience = _Patience()
         while len(self._producer):
             self._producer.flush(0.2)
             self.hear()
-            self._wait(began)
+            self._wait(patience)
         self.hear()
 
-    def _wait(self, began: float) -> None:
+    def _wait(self, patience: _Patience) -> None:
         """Raises `ClusterError` where it was waited long enough."""
-        waited = time.monotonic() - began
-        if waited <= (_GRACE_S if self._stopped() else self._patience_s):
+        patience.wait()
+        if patience.waited <= (_GRACE_S if self._stopped() else self._patience_s):
             return
+        self._producer.purge()
         why = f": {self._said}" if self._said else ""
         raise ClusterError(
             f"the brokers {self._brokers} do not take what is sent{why}; run again when they do: "

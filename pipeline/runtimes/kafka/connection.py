@@ -6,8 +6,6 @@ Certificates and the names in them are verified in both, and there is no setting
 
 from __future__ import annotations
 
-import ssl
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +14,7 @@ from faust.auth import Credentials, OAuthCredentials, SASLCredentials, SSLCreden
 from pipeline.errors import ConfigError
 from pipeline.runtimes.kafka.tokens import Issuer, Tokens
 from pipeline.streaming import Sasl, Streaming, Tls, secret
+from pipeline.tls import key_password, loopback, tls_context
 
 _LOG_LEVEL = 3
 """Errors alone (syslog's scale). librdkafka says settings only at 7, and none of ours."""
@@ -70,31 +69,6 @@ def credentials(streaming: Streaming) -> Credentials | None:
     return SSLCredentials(tls) if tls else None
 
 
-def tls_context(tls: Tls) -> ssl.SSLContext:
-    """Python's side of TLS as a client: verifies certificate and host name.
-
-    Raises:
-        ConfigError: a file cannot be read, or is not what it is said to be.
-    """
-    if bool(tls.certificate_file) != bool(tls.key_file):
-        raise ConfigError("tls: certificate_file and key_file go together; set both or neither")
-    try:
-        context = ssl.create_default_context(cafile=tls.ca_file or None)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"tls.ca_file {tls.ca_file} holds no PEM to read: {error}") from None
-    if tls.certificate_file:
-        where = f"tls.certificate_file {tls.certificate_file} and tls.key_file {tls.key_file}"
-        try:
-            # Given even where there is none: else OpenSSL would ask for it at the terminal.
-            context.load_cert_chain(tls.certificate_file, tls.key_file, _key_password(tls))
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                f"{where} are no certificate with its key to read, "
-                f"or the key's password is another: {error}"
-            ) from None
-    return context
-
-
 def _librdkafka_tls(tls: Tls) -> dict[str, Any]:
     # librdkafka would say less of what is wrong with the files.
     tls_context(tls)
@@ -107,7 +81,7 @@ def _librdkafka_tls(tls: Tls) -> dict[str, Any]:
     if tls.certificate_file:
         settings["ssl.certificate.location"] = tls.certificate_file
         settings["ssl.key.location"] = tls.key_file
-        if password := _key_password(tls):
+        if password := key_password(tls):
             settings["ssl.key.password"] = password
     return settings
 
@@ -143,10 +117,6 @@ def _client_secret(sasl: Sasl) -> str:
     return secret(sasl.client_secret_file, sasl.client_secret_env, said)
 
 
-def _key_password(tls: Tls) -> str:
-    return secret(tls.key_password_file, tls.key_password_env, "password of the key (tls)")
-
-
 def _check(streaming: Streaming) -> None:
     """Raise `ConfigError` where settings contradict each other, or would give a secret away."""
     hosts = [_host(broker) for broker in streaming.brokers.split(",")]
@@ -164,7 +134,7 @@ def _check(streaming: Streaming) -> None:
         )
     # SCRAM sends no password; what a listener may do with its exchange is the documentation's.
     gives_away = sasl.mechanism in ("PLAIN", "OAUTHBEARER") and not tls.enabled
-    if gives_away and not all(map(_loopback, hosts)):
+    if gives_away and not all(map(loopback, hosts)):
         raise ConfigError(
             f"kafka.sasl: {sasl.mechanism} without TLS would send the secret readably to "
             f"{streaming.brokers}; set kafka.tls.enabled = true, or use SCRAM"
@@ -184,7 +154,7 @@ def _check_oauth(sasl: Sasl) -> None:
         raise ConfigError(
             "kafka.sasl.token_url holds a login; use client_id and client_secret_file"
         )
-    if url.scheme != "https" and not (url.scheme == "http" and _loopback(url.hostname or "")):
+    if url.scheme != "https" and not (url.scheme == "http" and loopback(url.hostname or "")):
         raise ConfigError(
             f"kafka.sasl.token_url {sasl.token_url} is not https: the secret would be readable"
         )
@@ -195,10 +165,3 @@ def _host(broker: str) -> str:
     if not host or "/" in broker or not (port.isascii() and port.isdigit()):
         raise ConfigError(f"kafka.brokers: {broker!r} is not HOST:PORT")
     return host.strip("[]")
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

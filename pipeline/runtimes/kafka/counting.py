@@ -14,6 +14,7 @@ import orjson
 from detectors.episodes import KeyState
 from pipeline.runtimes.kafka.foreign import foreign
 from pipeline.runtimes.kafka.producing import Outgoing
+from pipeline.runtimes.kafka.remembered import Remembered
 from pipeline.runtimes.kafka.states import PARTITION, States
 from pipeline.runtimes.kafka.transport import Batch
 from pipeline.stages.detect import Active, Key, count, key_name, observed
@@ -37,33 +38,15 @@ class CountedPartition:
 
     def __init__(self, kept: Mapping[bytes, bytes]) -> None:
         self.position: int = orjson.loads(kept.get(PARTITION, b"{}")).get("position", 0)
-        # From the one longest unseen to the one seen last.
-        self._kept = {name: state for name, state in kept.items() if name != PARTITION}
-        self._live: dict[bytes, KeyState] = {}
+        self.keys: Remembered[KeyState] = Remembered(kept, orjson.loads, _frozen, MOST_KEYS)
 
     def state_of(self, key: Key) -> KeyState:
         """The state of a key, to be changed in place."""
-        name = key_name(key)
-        state = self._live.get(name)
-        if state is None:
-            kept = self._kept.pop(name, None)
-            state = self._live[name] = orjson.loads(kept) if kept else {}
-        return state
+        return self.keys.of(key_name(key), dict)
 
-    def superfluous(self) -> Iterator[bytes]:
-        """Names of keys longest unseen, where there are too many. They are known no more."""
-        while len(self._kept) > MOST_KEYS:
-            name = next(iter(self._kept))
-            del self._kept[name]
-            yield name
 
-    def freeze(self) -> Iterator[tuple[bytes, bytes]]:
-        """Name and state of each key that was looked at since the last time."""
-        for name, state in self._live.items():
-            # As bytes, for as objects they would take several times the memory.
-            frozen = self._kept[name] = orjson.dumps(state, default=list)
-            yield name, frozen
-        self._live.clear()
+def _frozen(state: KeyState) -> bytes:
+    return orjson.dumps(state, default=list)
 
 
 class Counting:
@@ -101,18 +84,21 @@ class Counting:
                 seen.append(Observation(**self._decode(record.value or b"")))
             except Undecodable as error:
                 letter = foreign(record, str(error))
+                batch.tally.letters[letter.reason] += 1
                 yield Outgoing(self._dead_letters, self._encode["dead_letter"](letter), letter.id)
         for finding in count(self._active, observed(seen), part.state_of).findings:
             if self._above:
                 _raise_version(finding, self._above)
+            batch.tally.say(finding, self._above)
             yield Outgoing(self._findings, self._encode["finding"](finding), finding.id)
         part.position = batch.end
-        for name, state in part.freeze():
-            yield self._states.record(batch.topic, batch.partition, name, state)
-        for name in part.superfluous():
+        for name, _ in part.keys.superfluous():
             yield self._states.record(batch.topic, batch.partition, name, None)
+        for name, state in part.keys.freeze():
+            yield self._states.record(batch.topic, batch.partition, name, state)
         behind = orjson.dumps({"position": part.position})
         yield self._states.record(batch.topic, batch.partition, PARTITION, behind)
+        batch.tally.state[batch.topic, batch.partition] = part.keys.size
 
 
 def _raise_version(finding: Finding, above: int) -> None:

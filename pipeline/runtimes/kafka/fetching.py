@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -20,6 +20,8 @@ from aiokafka.consumer.fetcher import FetchResult
 Records: TypeAlias = dict[Any, list[Any]]
 """By aiokafka's TopicPartition: one `Fetched`, or single records for topics not batched."""
 
+_FULL_S = 0.02
+"""Between two looks whether there is room again."""
 _CHUNK = 64
 """Records taken between two looks at the size; more of them cost memory, fewer time."""
 
@@ -38,6 +40,20 @@ class Limits:
     fetch_bytes: int = 4 * 1024 * 1024
     response_bytes: int = 16 * 1024 * 1024
     queued: int = 2
+
+
+@dataclass(eq=False, slots=True)
+class Lane:
+    """What goes to one agent. `room` says how many batches more its queue takes now.
+
+    What an agent has no room for stays unread, so that others' batches do not stand behind it.
+    """
+
+    room: Callable[[], int] = lambda: 1
+
+
+Lanes: TypeAlias = Mapping[str, Lane]
+"""By topic; of topics that are batched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,40 +76,45 @@ class Fetched:
 
 
 async def fetched(
-    fetcher: Any, partitions: Collection[Any], batched: Collection[str], wait_s: float, top: Limits
+    fetcher: Any, partitions: Collection[Any], lanes: Lanes, wait_s: float, top: Limits
 ) -> Records:
     """What there is of `partitions`, after waiting for it up to `wait_s` seconds.
 
-    Partitions of topics in `batched` come as one `Fetched` each, of `top.batch_bytes` in all;
-    the others as aiokafka would return them. To be awaited on aiokafka's own loop. Raises what
-    the fetcher found (`aiokafka.errors.KafkaError`).
+    Partitions of topics in `lanes` come as one `Fetched` each, of `top.batch_bytes` in all, as many
+    as there is room for; the others as aiokafka would return them. To be awaited on aiokafka's own
+    loop. Raises what the fetcher found (`aiokafka.errors.KafkaError`).
     """
-    whole = {tp for tp in partitions if tp.topic in batched}
-    single = {tp for tp in partitions if tp.topic not in batched}
+    whole = {tp for tp in partitions if tp.topic in lanes}
+    single = {tp for tp in partitions if tp.topic not in lanes}
     deadline = time.monotonic() + wait_s
     while True:
         # What was fetched before a rebalance is not ours to return.
         if fetcher._subscriptions.reassignment_in_progress:
             await fetcher._subscriptions.wait_for_assignment()
-        found = take(fetcher, whole, top)
+        found = take(fetcher, whole, top, lanes)
         if single:
             found |= await fetcher.fetched_records(single, timeout=0)
         left_s = deadline - time.monotonic()
         if found or left_s <= 0 or fetcher._closed:
             return found
         waiter = fetcher._create_fetch_waiter()
-        done, _ = await asyncio.wait([waiter], timeout=left_s)
-        if not done:
+        # Of room nobody tells us.
+        full = any(lane.room() <= 0 for lane in lanes.values())
+        done, _ = await asyncio.wait([waiter], timeout=min(left_s, _FULL_S) if full else left_s)
+        if done:
+            waiter.result()
+        else:
             waiter.cancel()
-            return {}
-        waiter.result()
 
 
-def take(fetcher: Any, partitions: Collection[Any], top: Limits) -> Records:
+def take(fetcher: Any, partitions: Collection[Any], top: Limits, lanes: Lanes) -> Records:
     """What is there of `partitions` now, one `Fetched` each, until the bounds are reached."""
     found: Records = {}
+    room = {lane: lane.room() for lane in lanes.values()}
     left = top.batch_bytes
     for tp in [tp for tp in fetcher._records if tp in partitions]:
+        if room[lanes[tp.topic]] <= 0:
+            continue
         result = fetcher._records[tp]
         if type(result) is not FetchResult:
             if found:
@@ -109,6 +130,7 @@ def take(fetcher: Any, partitions: Collection[Any], top: Limits) -> Records:
             fetcher._records.move_to_end(tp)
         if piece is not None:
             found[tp] = [piece]
+            room[lanes[tp.topic]] -= 1
         left -= size
         if left <= 0:
             break

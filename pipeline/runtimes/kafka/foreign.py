@@ -1,4 +1,5 @@
-"""Foreign: a record in a topic of ours that is no row of its schema, as a dead letter."""
+"""Dead letters of records in topics of ours: foreign ones, which are no row of their topic's
+schema, and refused ones, which OpenSearch does not take."""
 
 from __future__ import annotations
 
@@ -19,16 +20,45 @@ def foreign(record: Any, why: str) -> DeadLetter:
         why: what was expected, for a person.
     """
     value = record.value or b""
-    place = f"{record.topic}[{record.partition}]"
+    id_ = digest(16, [b"foreign", place(record).encode(), b"%d" % record.offset, value])
+    return _letter(record, id_, Reason.FOREIGN, why)
+
+
+def refused(record: Any, why: str) -> DeadLetter:
+    """The dead letter of a row that OpenSearch does not take.
+
+    Args:
+        why: what OpenSearch says.
+    """
+    return _letter(
+        record,
+        refused_id(record.value or b""),
+        Reason.REFUSED,
+        f"OpenSearch does not take it: {why}",
+    )
+
+
+def refused_id(of: bytes) -> bytes:
+    """The id of a refused row's dead letter, by the event's id, or by the row where it is none."""
+    return digest(16, [b"refused", of])
+
+
+def place(record: Any) -> str:
+    """Where a record stands: ``TOPIC[PARTITION]``."""
+    return f"{record.topic}[{record.partition}]"
+
+
+def _letter(record: Any, id_: bytes, reason: Reason, detail: str) -> DeadLetter:
+    value = record.value or b""
     return DeadLetter(
-        id=digest(16, [b"foreign", place.encode(), b"%d" % record.offset, value]),
+        id=id_,
         time=record.timestamp,
-        reason=Reason.FOREIGN.value,
-        detail=why,
+        reason=reason.value,
+        detail=detail,
         source="auditstream",
         cluster="",
         host="",
-        carrier=place,
+        carrier=place(record),
         position=record.offset,
         length=len(value),
         digest=sha256(value).hexdigest(),

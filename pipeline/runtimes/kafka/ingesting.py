@@ -4,7 +4,8 @@ What is known of a partition is the position behind it, its clocks, and the stat
 streams; it is sent in the same transaction as what it led to. Nothing here waits or reads a clock.
 
 State of the partition (JSON): ``{"position", "clocks": {cluster: newest time}}``; of a stream:
-``{"stream", "next": offset behind the last line read or -1, "ended": its end or [], "state"}``.
+``{"stream", "next": offset behind the last line read or -1, "holes": [[from, to], …] before it that
+were never read, "ended": its end or [], "state"}``.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from pipeline.collectors.raw_records import Received, bounded, received
 from pipeline.engine import Plan, ingest
 from pipeline.runtimes.judge import concerns_estates
 from pipeline.runtimes.kafka.producing import Outgoing
+from pipeline.runtimes.kafka.remembered import Remembered
 from pipeline.runtimes.kafka.states import PARTITION, States
 from pipeline.runtimes.kafka.transport import Batch
-from pipeline.stages.detect import Active, Sighter, key_name
+from pipeline.stages.detect import Active, Sighter, observation_key
 from pipeline.stages.identify import digest
 from pipeline.streaming import RawTopic, Streaming
 from schemas.types import AccountOf, Clock, Event, Observation
@@ -36,6 +38,8 @@ _NOWHERE = -1
 MOST_STREAMS = 10_000
 """Of a partition, that are remembered; the one longest unseen is given up first."""
 _PARTS = attrgetter("source", "cluster", "host", "origin", "carrier", "zone")
+_MOST_HOLES = 16
+"""Of a stream, that are remembered; of more, the earliest are taken for read."""
 _SLICE = 256
 """Records that become bytes together; what the engine takes at once, too."""
 
@@ -48,14 +52,33 @@ class _Known:
     next: int = _NOWHERE
     ended: list[Any] = field(default_factory=list)
     state: State = field(default_factory=dict)
+    holes: list[list[int]] = field(default_factory=list)
+
+    def was_read(self, position: int) -> bool:
+        """Whether the line there was read. Who sends may have failed to send some, and gone on:
+        sent again, those are no repetition."""
+        return position < self.next and not any(a <= position < b for a, b in self.holes)
+
+    def read(self, position: int, behind: int) -> None:
+        """A line from one position up to another is read."""
+        if position < self.next:
+            left = [
+                part
+                for a, b in self.holes
+                for part in ([[a, position], [behind, b]] if a <= position < b else [[a, b]])
+            ]
+            self.holes = [[a, b] for a, b in left if a < b]
+            return
+        if self.next not in (_NOWHERE, position):
+            self.holes = [*self.holes, [self.next, position]][-_MOST_HOLES:]
+        self.next = behind
 
     def frozen(self) -> bytes:
         """JSON of it."""
         source, cluster, host, origin, carrier, zone = _PARTS(self.stream)
         stream = source, cluster, host, origin.hex(), carrier, zone
-        return orjson.dumps(
-            {"stream": stream, "next": self.next, "ended": self.ended, "state": self.state}
-        )
+        said = {"stream": stream, "next": self.next, "ended": self.ended, "state": self.state}
+        return orjson.dumps(said | {"holes": self.holes})
 
     @classmethod
     def thawed(cls, frozen: bytes) -> _Known:
@@ -77,32 +100,11 @@ class RawPartition:
         said = orjson.loads(kept.get(PARTITION, b"{}"))
         self.position: int | None = said.get("position")
         self.clocks: dict[str, int] = said.get("clocks", {})
-        # From the one longest unseen to the one seen last.
-        self._kept = {name: state for name, state in kept.items() if name != PARTITION}
-        self._live: dict[bytes, _Known] = {}
+        self.streams = Remembered(kept, _Known.thawed, _Known.frozen, MOST_STREAMS)
 
     def stream(self, stream: Stream) -> _Known:
         """What is known of a stream, to be changed."""
-        name = _name(stream)
-        known = self._live.get(name)
-        if known is None:
-            kept = self._kept.pop(name, None)
-            known = self._live[name] = _Known.thawed(kept) if kept else _Known(stream)
-        return known
-
-    def superfluous(self) -> Iterator[_Known]:
-        """Streams longest unseen, where there are too many. They are known no more."""
-        while len(self._live) + len(self._kept) > MOST_STREAMS and self._kept:
-            name = next(iter(self._kept))
-            yield _Known.thawed(self._kept.pop(name))
-
-    def freeze(self) -> Iterator[tuple[bytes, bytes]]:
-        """Name and state of each stream that was looked at since the last time."""
-        for name, known in self._live.items():
-            # As bytes, for as objects they would take several times the memory.
-            frozen = self._kept[name] = known.frozen()
-            yield name, frozen
-        self._live.clear()
+        return self.streams.of(_name(stream), lambda: _Known(stream))
 
     def frozen(self) -> bytes:
         """The partition's own state."""
@@ -171,6 +173,7 @@ class Ingesting:
         counted, sighter = _Counted(), Sighter(self._active)
         for result in self._read(part, batch, records, counted):
             counted.add(result)
+            batch.tally.see(result.events)
             yield from self._events(result.events)
             yield from self._observations(sighter.see(result.events))
             for letter in result.dead_letters:
@@ -182,9 +185,10 @@ class Ingesting:
         yield self._account(batch, start, counted)
         for name in counted.forgotten:
             yield self._states.record(batch.topic, batch.partition, name, None)
-        for name, state in part.freeze():
+        for name, state in part.streams.freeze():
             yield self._states.record(batch.topic, batch.partition, name, state)
         yield self._states.record(batch.topic, batch.partition, PARTITION, part.frozen())
+        batch.tally.state[batch.topic, batch.partition] = part.streams.size
 
     # Reading.
 
@@ -198,7 +202,7 @@ class Ingesting:
         for record in records:
             found = received(
                 raw, batch.topic, batch.partition, record.key, record.value, record.headers,
-                record.offset,
+                record.offset, record.timestamp,
             )  # fmt: skip
             of_stream = streams.get(found.stream)
             if of_stream is None:
@@ -206,8 +210,8 @@ class Ingesting:
             of_stream.append(found)
         for stream, several in streams.items():
             yield from self._read_stream(stream, part.stream(stream), several, counted)
-        for known in part.superfluous():
-            counted.forgotten.append(_name(known.stream))
+        for name, known in part.streams.superfluous():
+            counted.forgotten.append(name)
             # What waits for more is given up, and says so.
             yield ingest(self._plan, known.stream, [], known.state, final=True)
 
@@ -221,15 +225,15 @@ class Ingesting:
                 yield from self._run(stream, known, fresh)
                 fresh = []
             if found.anew:
-                known.next, known.ended, known.state = _NOWHERE, [], {}
+                known.next, known.ended, known.state, known.holes = _NOWHERE, [], {}, []
             if found.end:
                 yield from self._end(stream, known, found, counted)
-            elif found.placed and found.record.position < known.next:
+            elif found.placed and known.was_read(found.record.position):
                 counted.redelivered += 1
             else:
                 fresh.append(bounded(found.record, longest))
                 if found.placed:
-                    known.next = found.behind
+                    known.read(found.record.position, found.behind)
         yield from self._run(stream, known, fresh)
 
     def _run(self, stream: Stream, known: _Known, records: Sequence[Record]) -> Iterator[Ingested]:
@@ -256,7 +260,8 @@ class Ingesting:
     # What goes out.
 
     def _events(self, events: Sequence[Event]) -> Iterator[Outgoing]:
-        encode, topic, control = self._encode["audit_event"], *self._to("events", "control")
+        encode = self._encode["audit_event"]
+        topic, control = self._topic["events"], self._topic["control"]
         for event in events:
             value = encode(event)
             yield Outgoing(topic, value, event.id)
@@ -267,11 +272,7 @@ class Ingesting:
     def _observations(self, seen: Iterable[Observation]) -> Iterator[Outgoing]:
         observe = self._encode["observation"]
         for one in seen:
-            key = key_name((one.detector, one.cluster, one.key))
-            yield Outgoing(self._counters, observe(one), key)
-
-    def _to(self, *names: str) -> list[str]:
-        return [self._topic[name] for name in names]
+            yield Outgoing(self._counters, observe(one), observation_key(one))
 
     def _places(self, event: Event) -> Iterable[int]:
         """Partitions of the estates that an event concerns: its own, and the one it names."""
@@ -302,6 +303,7 @@ class Ingesting:
             counted.redelivered, account.items, account.events, account.filtered,
             account.dead_letters,
         )  # fmt: skip
+        batch.tally.account = row
         key = f"{batch.topic}\0{batch.partition}\0{start}".encode()
         return Outgoing(self._topic["accounts"], self._encode["account"](row), key)
 

@@ -9,26 +9,24 @@ state: the last version of each finding and of each change.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from pipeline.changes.versions import settle_changes
 from pipeline.config import Config
 from pipeline.runtimes.judge import Judge
 from pipeline.runtimes.kafka.foreign import foreign
 from pipeline.runtimes.kafka.ingesting import place
+from pipeline.runtimes.kafka.patience import GivenUp, never
 from pipeline.runtimes.kafka.producing import Outgoing
-from pipeline.runtimes.kafka.states import States, read_whole
+from pipeline.runtimes.kafka.states import ReadWhole, States
+from pipeline.runtimes.kafka.tally import Tally
 from pipeline.runtimes.kafka.transport import Batch
 from pipeline.sinks.sqlite import SqliteStore
 from schemas.changes import Change
-from schemas.types import Carriage, ChangeVersion, Event, Finding
+from schemas.types import ChangeVersion, Event, Finding, row_of
 from schemas.wire import Decode, Encode, Undecodable
 
-_log = logging.getLogger(__name__)
 _FINDING, _CHANGE = b"finding\0", b"change\0"
 _ROWS = 1_000
 
@@ -45,12 +43,14 @@ class Estates:
         outlived: evidence of what was said on some that the topic no longer holds: that stands as
             it was said, and nothing more is said upon its evidence.
         forgotten: names of states of what has no evidence left at all.
+        seen: events in the picture.
     """
 
     def __init__(self, config: Config, folder: Path, number: int, partitions: int) -> None:
         self._path = folder / f"estates-{number}.db"
         self._remove()
         self.store = SqliteStore(self._path)
+        self.seen = 0
         self.changes: dict[bytes, ChangeVersion] = {}
         self.outlived: set[bytes] = set()
         self.forgotten: list[bytes] = []
@@ -70,6 +70,7 @@ class Estates:
         if fresh:
             with self.store.transaction():
                 self.store.write_events(fresh)
+            self.seen += len(fresh)
             self.judge.note(fresh)
 
     def remember(self, findings: Sequence[Finding], changes: Iterable[ChangeVersion]) -> None:
@@ -110,6 +111,11 @@ class Estates:
         settled = settle_changes(found, self.changes)
         return [one for one in settled if self.outlived.isdisjoint(one.legs)]
 
+    def size(self) -> tuple[int, int]:
+        """Events in the picture, and bytes of it."""
+        several = (Path(f"{self._path}{suffix}") for suffix in ("", "-wal"))
+        return self.seen, sum(path.stat().st_size for path in several if path.exists())
+
     def close(self) -> None:
         """Forget the picture."""
         self.store.close()
@@ -124,37 +130,37 @@ class Judging:
     """The work of role `detect` upon estates, for all partitions.
 
     Args:
-        settings: librdkafka's, with the role's group.
+        read: as the role.
         decode: by name of schema.
     """
 
     def __init__(
         self,
         config: Config,
-        settings: Mapping[str, Any],
+        read: ReadWhole,
         states: States,
         partitions: int,
         encode: Mapping[str, Encode],
         decode: Mapping[str, Decode],
-        patience_s: float = 90.0,
     ) -> None:
-        self._config, self._settings, self._states = config, settings, states
-        self._partitions, self._patience_s = partitions, patience_s
+        self._config, self._read, self._states = config, read, states
+        self._partitions = partitions
         self._encode, self._decode = encode, decode
         names = ("control", "clocks", "findings", "changes", "dead-letters")
         self._topic = {name: config.kafka.topic(name) for name in names}
 
-    def load(self, folder: Path, number: int) -> Estates:
+    def load(self, folder: Path, number: int, given_up: GivenUp = never) -> Estates:
         """What is known of a partition number now. Blocks.
 
         Raises:
             NotLoaded: it cannot be read.
+            LeftOff: as `given_up` has it.
             StoreError: the folder cannot be written.
         """
         estates = Estates(self._config, folder, number, self._partitions)
         try:
-            self._replay(estates, number)
-            self._recall(estates, number)
+            self._replay(estates, number, given_up)
+            self._recall(estates, number, given_up)
         except BaseException:
             estates.close()
             raise
@@ -162,25 +168,22 @@ class Judging:
         estates.judge.news = True
         return estates
 
-    def _recall(self, estates: Estates, number: int) -> None:
+    def _recall(self, estates: Estates, number: int, given_up: GivenUp) -> None:
         findings, changes = [], []
-        for name, value in self._states.load(self._topic["control"], number).items():
+        held = self._states.load(self._topic["control"], number, given_up)
+        for name, value in held.items():
             if name.startswith(_FINDING):
-                row = self._decode["finding"](value)
-                lists = {k: tuple(row[k]) for k in ("evidence", "supersedes")}
-                findings.append(Finding(**{**row, **lists}))
+                findings.append(row_of(Finding, self._decode["finding"](value)))
             elif name.startswith(_CHANGE):
-                row = self._decode["change"](value)
-                lists = {k: tuple(row[k]) for k in ("missing", "legs", "leg_kinds", "supersedes")}
-                changes.append(ChangeVersion(**{**row, **lists}))
+                changes.append(row_of(ChangeVersion, self._decode["change"](value)))
         estates.recall(findings, changes)
 
-    def _replay(self, estates: Estates, number: int) -> None:
+    def _replay(self, estates: Estates, number: int, given_up: GivenUp) -> None:
         waiting: list[Event] = []
 
         def see(_: bytes | None, value: bytes | None) -> None:
             try:
-                waiting.append(event(self._decode["audit_event"](value or b"")))
+                waiting.append(self._event(value))
             except Undecodable:
                 return  # said when it was read the first time
             if len(waiting) >= _ROWS:
@@ -190,9 +193,12 @@ class Judging:
         def tick(_: bytes | None, value: bytes | None) -> None:
             self._tick(estates, value)
 
-        for topic, take in ((self._topic["control"], see), (self._topic["clocks"], tick)):
-            read_whole(self._settings, topic, number, take, self._patience_s)
+        self._read(self._topic["control"], number, see, given_up)
+        self._read(self._topic["clocks"], number, tick, given_up)
         estates.see(waiting)
+
+    def _event(self, value: bytes | None) -> Event:
+        return row_of(Event, self._decode["audit_event"](value or b""))
 
     def _tick(self, estates: Estates, value: bytes | None) -> str:
         """Take a clock; why it is none, or empty."""
@@ -214,23 +220,30 @@ class Judging:
                 why = self._tick(estates, record.value)
             else:
                 try:
-                    events.append(event(self._decode["audit_event"](record.value or b"")))
+                    events.append(self._event(record.value))
                 except Undecodable as error:
                     why = str(error)
             if why:
                 letter = foreign(record, why)
+                batch.tally.letters[letter.reason] += 1
                 value = self._encode["dead_letter"](letter)
                 yield Outgoing(self._topic["dead-letters"], value, letter.id)
         estates.see(events)
 
-    def judge(self, estates: Estates, number: int) -> Iterator[Outgoing]:
+    def judge(
+        self, estates: Estates, number: int, tally: Tally | None = None
+    ) -> Iterator[Outgoing]:
         """Judge, if there is news; what is said of it, and the state that goes with it."""
+        if tally is not None:
+            tally.state[self._topic["control"], number] = estates.size()
         if not estates.judge.news:
             return
         findings = estates.judged()
         changes = estates.changed()
         control = self._topic["control"]
         for finding in findings:
+            if tally is not None:
+                tally.say(finding)
             value = self._encode["finding"](finding)
             yield Outgoing(self._topic["findings"], value, finding.id)
             yield self._states.record(control, number, _state_name(finding), value)
@@ -250,15 +263,3 @@ def _evidence(said: Finding | ChangeVersion) -> tuple[bytes, ...]:
 
 def _state_name(said: Finding | ChangeVersion) -> bytes:
     return (_FINDING if isinstance(said, Finding) else _CHANGE) + said.id
-
-
-_COLUMNS = [f.name for f in fields(Event) if f.name not in ("carriage", "blind_spots")]
-
-
-def event(row: Mapping[str, Any]) -> Event:
-    """An event from its Avro row."""
-    return Event(
-        **{name: row[name] for name in _COLUMNS},
-        blind_spots=tuple(row["blind_spots"]),
-        carriage=Carriage(**row["carriage"]),
-    )

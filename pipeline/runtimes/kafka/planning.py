@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from pipeline.rights import COUNTERS, STATEFUL
 from pipeline.runtimes.kafka.cluster import Cluster, ClusterError, Found
 from pipeline.runtimes.kafka.rekeying import Progress, rekey
 from pipeline.runtimes.kafka.topics import (
     COMPACTED,
-    COUNTERS,
     PLACED,
-    READS,
     Made,
     Wanted,
     broken,
+    counters_topic,
     counters_wanted,
     generation,
     made,
@@ -62,7 +62,7 @@ def plan(cluster: Cluster, streaming: Streaming) -> list[Step]:
     found = cluster.topics()
     marks = made(cluster, streaming) if streaming.topic("state") in found else {}
     wants = [*_as_placed(streaming, found)]
-    current = marks[COUNTERS].topic if COUNTERS in marks else streaming.topic(COUNTERS)
+    current = counters_topic(streaming, marks)
     wants = [
         counters_wanted(streaming, generation(streaming, current)) if w.name == COUNTERS else w
         for w in wants
@@ -178,7 +178,7 @@ def _next(streaming: Streaming, found: Mapping[str, Found], current: str, why: s
 
 
 def _check_stopped(cluster: Cluster, streaming: Streaming) -> None:
-    for role in READS:
+    for role in STATEFUL:
         group = f"{streaming.group}-{role}"
         if members := cluster.members(group):
             raise ClusterError(
@@ -188,11 +188,15 @@ def _check_stopped(cluster: Cluster, streaming: Streaming) -> None:
             )
 
 
+def _make(cluster: Cluster, want: Wanted, say: Say) -> None:
+    cluster.make(want.topic, want.partitions, want.replication, want.settings)
+    say(f"{want.topic}: made, with {want.partitions} partitions")
+
+
 def _carry_out(cluster: Cluster, step: Step, say: Say) -> int:
     want = step.want
     if step.now is None:
-        cluster.make(want.topic, want.partitions, want.replication, want.settings)
-        say(f"{want.topic}: made, with {want.partitions} partitions")
+        _make(cluster, want, say)
         return 1
     deeds = 0
     if step.grow:
@@ -223,8 +227,7 @@ def _rekey(
 ) -> None:
     want = step.want
     if step.now is None:
-        cluster.make(want.topic, want.partitions, want.replication, want.settings)
-        say(f"{want.topic}: made, with {want.partitions} partitions")
+        _make(cluster, want, say)
     else:
         cluster.alter(want.topic, want.settings_for(step.now.replicas))
     count = rekey(cluster, streaming, active, want.topic, progress)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
@@ -35,6 +36,7 @@ from pipeline.errors import StreamError
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
+_SAID_EACH_S = 30.0
 _TURN = 500
 """Records handed over before others on the event loop get their turn: about a millisecond."""
 
@@ -78,6 +80,24 @@ class Sending:
     delivery_ms: int = 60_000
     transaction_ms: int = 30_000
 
+    def settings(self) -> dict[str, Any]:
+        """The same for librdkafka: idempotent, and acknowledged by all in-sync replicas."""
+        return {
+            "acks": "all",
+            "enable.idempotence": True,
+            "queue.buffering.max.kbytes": self.queue_bytes // 1024,
+            "queue.buffering.max.messages": self.queue_records,
+            "linger.ms": self.linger_ms,
+            "batch.size": self.request_bytes,
+            "message.max.bytes": self.record_bytes,
+            "compression.type": self.compression,
+            "delivery.timeout.ms": self.delivery_ms,
+            # Java's partitioner, so that keys lie where other clients expect them.
+            "partitioner": "murmur2_random",
+            # A call for each record that was delivered would cost more than sending it.
+            "delivery.report.only.error": True,
+        }
+
 
 class Producing:
     """One producer, for one event loop. `settings` are librdkafka's: where to, and as whom."""
@@ -94,27 +114,11 @@ class Producing:
         self._failures = 0
         self._first: KafkaError | None = None
         self._fatal: KafkaError | None = None
+        self._said = -_SAID_EACH_S
         self._thread = ThreadPoolExecutor(1, "producer-flush")
-        self._producer = Producer(
-            {
-                **settings,
-                "acks": "all",
-                "enable.idempotence": True,
-                "queue.buffering.max.kbytes": sending.queue_bytes // 1024,
-                "queue.buffering.max.messages": sending.queue_records,
-                "linger.ms": sending.linger_ms,
-                "batch.size": sending.request_bytes,
-                "message.max.bytes": sending.record_bytes,
-                "compression.type": sending.compression,
-                "delivery.timeout.ms": sending.delivery_ms,
-                # Java's partitioner, so that keys lie where other clients expect them.
-                "partitioner": "murmur2_random",
-                # A call for each record that was delivered would cost more than sending it.
-                "delivery.report.only.error": True,
-                "error_cb": self._on_error,
-                **more,
-            }
-        )
+        # Else librdkafka writes lines of its own to standard error, whatever the log's form is.
+        told = {"error_cb": self._on_error, "log_level": 0}
+        self._producer = Producer({**settings, **sending.settings(), **told, **more})
 
     async def send(self, records: Iterable[Outgoing]) -> None:
         """Hand records over, waiting while the queue is full.
@@ -159,7 +163,9 @@ class Producing:
     def close(self) -> None:
         """Give up what is not delivered yet. Only what was flushed is delivered for certain."""
         self._producer.purge()
-        self._producer.flush(1)
+        # One that was fenced refuses even that.
+        with suppress(KafkaException):
+            self._producer.flush(1)
         self._thread.shutdown()
 
     async def _squeeze(self, record: Outgoing) -> None:
@@ -191,7 +197,11 @@ class Producing:
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal():
             self._fatal = error
-        _log.warning("producer: %s", error)
+        now = time.monotonic()
+        # What befell an idle one is told all at once, with its next record.
+        if error.fatal() or now - self._said >= _SAID_EACH_S:
+            self._said = now
+            _log.warning("waiting: the producer says: %s", error.str())
 
 
 class Transactional(Producing):
@@ -211,7 +221,7 @@ class Transactional(Producing):
         sending = replace(sending, delivery_ms=delivery_ms)
         known = {"transactional.id": name, "transaction.timeout.ms": sending.transaction_ms}
         super().__init__(settings, sending, known)
-        _check_stated(settings)
+        _check_stated()
         self._ready = self._open = False
 
     async def begin(self) -> None:
@@ -231,7 +241,10 @@ class Transactional(Producing):
         positions = [TopicPartition(topic, p, at) for (topic, p), at in offsets.items()]
         # All of it is there before the group is asked whether we are still a member: whoever takes
         # the partition over then waits for this transaction, whatever becomes of us.
-        await self.flush()
+        try:
+            await self.flush()
+        except NotDelivered as error:
+            raise NotDelivered(f"{error}{await self._because()}") from error
         await self._send_offsets(positions, stated(member))
         await self._commit()
         self._open = False
@@ -249,6 +262,16 @@ class Transactional(Producing):
             self._producer.send_offsets_to_transaction(positions, member, _CALL_S)
 
         await self._carry_out(send)
+
+    async def _because(self) -> str:
+        """Why librdkafka gave the transaction up: it says so to who asks for another meanwhile."""
+        try:
+            await self._in_thread(self._producer.begin_transaction)
+        except KafkaException as error:
+            why: KafkaError = error.args[0]
+            if why.code() != KafkaError._STATE:
+                return f"; the transaction failed: {why}"
+        return ""
 
     async def _commit(self) -> None:
         await self._carry_out(lambda: self._producer.commit_transaction(_CALL_S))
@@ -283,9 +306,10 @@ def stated(member: Member) -> bytes:
     return _MAGIC + struct.pack("=i", member.generation) + group + b"\0" + name + b"\0\1"
 
 
-def _check_stated(settings: Mapping[str, Any]) -> None:
+@cache
+def _check_stated() -> None:
     """Hold `stated` against what librdkafka itself says of a consumer that never joined."""
-    consumer = Consumer({**settings, "group.id": "group", "log_level": 0})
+    consumer = Consumer({"group.id": "group", "log_level": 0})
     said = consumer.consumer_group_metadata()
     consumer.close()
     if said != stated(NOBODY._replace(group="group")):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from pipeline.runtimes.kafka.cluster import Cluster, ClusterError
+from pipeline.runtimes.kafka.patience import GivenUp, LeftOff, never
 from pipeline.runtimes.kafka.watermarks import watermarks
 from pipeline.streaming import Streaming
 
@@ -25,6 +26,53 @@ class Read(NamedTuple):
     total: int
 
 
+class NotRead(Exception):
+    """What a topic holds cannot be read, or not to its end; says which and why."""
+
+
+def each(
+    settings: Mapping[str, Any],
+    topic: str,
+    partitions: Iterable[int],
+    patience_s: float,
+    committed: bool = True,
+    given_up: GivenUp = never,
+) -> Generator[Read, None, None]:
+    """All records there are of some partitions of a topic. To be closed where it is left early.
+
+    Args:
+        settings: librdkafka's, with a group; nothing is committed in it.
+        patience_s: how long it is waited without any progress.
+        committed: wait for transactions that are open, and leave out what they take back.
+
+    Raises:
+        NotRead: also while it is iterated over.
+        LeftOff: the same.
+    """
+    settings = {
+        **settings,
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        # To close one while it connects would be said as a failed login.
+        "log_level": 0,
+        "fetch.wait.max.ms": 100,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed" if committed else "read_uncommitted",
+    }
+    consumer = Consumer(settings)
+    try:
+        ends = watermarks(settings, [(topic, number) for number in partitions], given_up)
+        for one in _Reading(consumer, topic, ends).records(patience_s):
+            if given_up():
+                raise LeftOff
+            if one:
+                yield one
+    except KafkaException as error:
+        raise NotRead(f"{topic} cannot be read: {error.args[0].str()}") from None
+    finally:
+        consumer.close()
+
+
 @contextmanager
 def reading(
     cluster: Cluster,
@@ -36,36 +84,19 @@ def reading(
     partitions: Iterable[int] | None = None,
     committed: bool = True,
 ) -> Iterator[Iterator[Read]]:
-    """All records there are of a topic, or of some of its partitions.
-
-    Args:
-        patience_s: how long it is waited without any progress.
-        role: whose group says who we are; nothing is committed in it.
-        committed: wait for transactions that are open, and leave out what they take back.
+    """:func:`each`, of all partitions by default, as whoever has a role.
 
     Raises:
         ClusterError: it cannot be read, or not to its end; also while it is iterated over.
     """
-    settings = {
-        **cluster.settings,
-        "group.id": f"{streaming.group}-{role}",
-        "enable.auto.commit": False,
-        "enable.partition.eof": True,
-        # To close one while it connects would be said as a failed login.
-        "log_level": 0,
-        "fetch.wait.max.ms": 100,
-        "isolation.level": "read_committed" if committed else "read_uncommitted",
-    }
+    settings = {**cluster.settings, "group.id": f"{streaming.group}-{role}"}
     if partitions is None:
         partitions = range(cluster.topics()[topic].partitions)
-    consumer = Consumer(settings)
     try:
-        ends = watermarks(settings, [(topic, number) for number in partitions])
-        yield _Reading(consumer, topic, ends).records(patience_s)
-    except KafkaException as error:
-        raise ClusterError(f"{topic} cannot be read: {error.args[0].str()}") from None
-    finally:
-        consumer.close()
+        with closing(each(settings, topic, partitions, patience_s, committed)) as records:
+            yield records
+    except NotRead as error:
+        raise ClusterError(str(error)) from None
 
 
 class _Reading:
@@ -87,16 +118,22 @@ class _Reading:
         self._unfinished = set(self._ends)
         consumer.assign([TopicPartition(topic, number, at) for number, at in self._at.items()])
 
-    def records(self, patience_s: float) -> Iterator[Read]:
-        """Each record up to where its partition ended when this began, or a little further."""
+    def records(self, patience_s: float) -> Iterator[Read | None]:
+        """Each record up to where its partition ended when this began, or a little further.
+
+        None stands for a while in which nothing came.
+        """
         last = time.monotonic()
         while self._unfinished:
             if time.monotonic() - last > patience_s:
-                raise ClusterError(
+                raise NotRead(
                     f"{self._topic} cannot be read to its end: a transaction in it stays open, "
                     "or a broker is away"
                 )
-            for message in self._consumer.consume(_BATCH, _POLL_S):
+            messages = self._consumer.consume(_BATCH, _POLL_S)
+            if not messages:
+                yield None
+            for message in messages:
                 last = time.monotonic()
                 if self._take(message):
                     yield Read(message, self._total - self._left(), self._total)
@@ -108,7 +145,7 @@ class _Reading:
             self._at[number] = message.offset() + 1
             return True
         if error.code() != KafkaError._PARTITION_EOF:
-            raise ClusterError(f"{self._topic} cannot be read: {error.str()}")
+            raise NotRead(f"{self._topic} cannot be read: {error.str()}")
         # A marker of a transaction is no record, and yet a position.
         self._at[number] = message.offset()
         if self._at[number] >= self._ends[number]:

@@ -169,7 +169,7 @@ class Recorded:
             number = self._number(found.stream)
             if found.anew:
                 self._generations[number] = self._generations.get(number, 0) + 1
-            value, position, length, digest, broken = bounded(
+            value, position, length, digest, broken, _ = bounded(
                 found.record, self._config.max_record_bytes
             )
             generation = self._generations.get(number, 0)

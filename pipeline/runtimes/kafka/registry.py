@@ -14,14 +14,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from http.client import HTTPException
-from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from pipeline.errors import ConfigError, UnusableError
-from pipeline.runtimes.kafka.connection import tls_context
 from pipeline.streaming import Registry as Section
-from pipeline.streaming import secret
+from pipeline.streaming import password
+from pipeline.tls import loopback, tls_context
 
 PAUSES_S: Final = (0.25, 0.5, 1.0, 2.0)
 """How long to wait before each further attempt, where the last one failed for no lasting reason."""
@@ -198,23 +197,14 @@ def _login(section: Section) -> str:
         raise ConfigError("kafka.registry.url holds a login; use username and password_file")
     if url.scheme == "http" and section.tls.enabled:
         raise ConfigError("kafka.registry.tls is enabled, but kafka.registry.url is not https")
-    password = secret(section.password_file, section.password_env, "password (kafka.registry)")
-    if bool(section.username) != bool(password):
-        raise ConfigError("kafka.registry: username and password go together; set both or neither")
-    if not password:
+    secret = password(section, "kafka.registry")
+    if not secret:
         return ""
-    if url.scheme == "http" and not _loopback(url.hostname):
+    if url.scheme == "http" and not loopback(url.hostname):
         raise ConfigError(
             f"kafka.registry.url {section.url} is not https: the password would be readable"
         )
-    return "Basic " + base64.b64encode(f"{section.username}:{password}".encode()).decode()
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return "Basic " + base64.b64encode(f"{section.username}:{secret}".encode()).decode()
 
 
 def _part(subject: str) -> str:

@@ -14,9 +14,9 @@ from pipeline.runtimes.kafka.cluster import Cluster, ClusterError, Delivery
 from pipeline.runtimes.kafka.reading import reading
 from pipeline.runtimes.kafka.registry import RegistryAway
 from pipeline.runtimes.kafka.wires import wires
-from pipeline.stages.detect import Active, sighted
+from pipeline.stages.detect import Active, observation_key, sighted
 from pipeline.streaming import Streaming
-from schemas.types import Carriage, Event, Observation
+from schemas.types import Event, row_of
 from schemas.wire import Decode, Undecodable
 
 Progress = Callable[[int, int], None]
@@ -24,18 +24,6 @@ Progress = Callable[[int, int], None]
 
 _PATIENCE_S = 100.0
 """Longer than anybody's transaction stays open."""
-
-
-def key(seen: Observation) -> bytes:
-    """What settles the partition of an observation."""
-    return f"{seen.detector}\0{seen.cluster}\0{seen.key}".encode()
-
-
-def event(row: dict[str, Any]) -> Event:
-    """An event from its row in Avro."""
-    told = {**row, "carriage": Carriage(**row["carriage"])}
-    told["blind_spots"] = tuple(row["blind_spots"])
-    return Event(**told)
 
 
 def rekey(
@@ -57,11 +45,11 @@ def rekey(
     total = 0
     with reading(cluster, streaming, events, _PATIENCE_S) as records:
         for message, read, there in records:
-            found = event(_row(decode, message))
+            found = row_of(Event, _row(decode, message))
             # So that it is deleted when what it is made from would have been.
             _, stamp = message.timestamp()
             for seen in sighted(active, [found]):
-                delivery.send(topic, encode(seen), key(seen), timestamp=stamp)
+                delivery.send(topic, encode(seen), observation_key(seen), timestamp=stamp)
                 total += 1
             progress(read, there)
         delivery.flush()

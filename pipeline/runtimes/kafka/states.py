@@ -11,22 +11,24 @@ one before was committing at that moment is seen.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
 from zlib import crc32
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
-
 from pipeline.errors import StreamError
+from pipeline.runtimes.kafka.patience import GivenUp, never
 from pipeline.runtimes.kafka.producing import Outgoing
-from pipeline.runtimes.kafka.watermarks import watermarks
+from pipeline.runtimes.kafka.reading import NotRead, each
 from schemas.types import HeldState
 from schemas.wire import Decode, Encode
 
+Take = Callable[[bytes | None, bytes | None], None]
+"""Is given key and value of a record."""
+ReadWhole = Callable[[str, int, Take, GivenUp], None]
+""":func:`read_whole` of a topic and a partition, as somebody in particular."""
 PARTITION = b""
 """Name of what is known of the partition as a whole."""
-_POLL_S = 0.05
 
 
 class NotLoaded(StreamError):
@@ -37,28 +39,23 @@ class States:
     """The states of one role.
 
     Args:
-        settings: librdkafka's: where to, and as whom.
-        group: the role's consumer group; nothing is committed in it here.
+        read: as the role.
         role: tells its states from other roles'.
         topic, partitions: where they are.
-        patience_s: how long somebody's open transaction is waited for.
     """
 
     def __init__(
         self,
-        settings: Mapping[str, Any],
-        group: str,
+        read: ReadWhole,
         role: str,
         topic: str,
         partitions: int,
         encode: Encode,
         decode: Decode,
-        patience_s: float = 90.0,
     ) -> None:
-        self._settings = {**settings, "group.id": group}
+        self._read = read
         self._role, self._topic, self._partitions = role.encode(), topic, partitions
         self._encode, self._decode = encode, decode
-        self._patience_s = patience_s
 
     def record(self, topic: str, partition: int, name: bytes, state: bytes | None) -> Outgoing:
         """The record that keeps `state`, or forgets it where that is None."""
@@ -68,11 +65,12 @@ class States:
             value = self._encode(HeldState(topic, partition, name, state))
         return Outgoing(self._topic, value, key, None, self._place(topic, partition))
 
-    def load(self, topic: str, partition: int) -> dict[bytes, bytes]:
+    def load(self, topic: str, partition: int, given_up: GivenUp = never) -> dict[bytes, bytes]:
         """What is known of a partition, by name. Blocks.
 
         Raises:
             NotLoaded: it cannot be read, or a transaction stays open.
+            LeftOff: as `given_up` has it.
         """
         found: dict[bytes, bytes] = {}
         prefix = self._prefix(topic, partition)
@@ -86,8 +84,7 @@ class States:
             else:
                 found[name] = self._decode(value)["state"]
 
-        place = self._place(topic, partition)
-        read_whole(self._settings, self._topic, place, take, self._patience_s)
+        self._read(self._topic, self._place(topic, partition), take, given_up)
         return found
 
     def _prefix(self, topic: str, partition: int) -> bytes:
@@ -101,49 +98,23 @@ def read_whole(
     settings: Mapping[str, Any],
     topic: str,
     partition: int,
-    take: Callable[[bytes | None, bytes | None], None],
+    take: Take,
+    given_up: GivenUp = never,
+    *,
     patience_s: float,
-) -> int:
+) -> None:
     """Give `take` key and value of each committed record there is of a partition now. Blocks.
 
-    Returns the offset behind the last. Waits for transactions that are open, up to `patience_s`
-    without any progress.
+    Waits for transactions that are open, up to `patience_s` without any progress.
 
     Raises:
         NotLoaded: it cannot be read, or a transaction stays open.
+        LeftOff: as `given_up` has it.
     """
-    consumer = Consumer(
-        {
-            **settings,
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            # To close one while it connects would be said as a failed login.
-            "log_level": 0,
-            "isolation.level": "read_committed",
-            "auto.offset.reset": "earliest",
-            "fetch.wait.max.ms": 100,
-        }
-    )
-    where = f"{topic}[{partition}]"
+    found = each(settings, topic, [partition], patience_s, given_up=given_up)
     try:
-        place = TopicPartition(topic, partition, OFFSET_BEGINNING)
-        low, high = watermarks(settings, [(topic, partition)])[topic, partition]
-        consumer.assign([place])
-        deadline = time.monotonic() + patience_s
-        while low < high:
-            for message in consumer.consume(10_000, _POLL_S):
-                error = message.error()
-                if error is None:
-                    take(message.key(), message.value())
-                    deadline = time.monotonic() + patience_s
-                elif error.code() != KafkaError._PARTITION_EOF:
-                    raise NotLoaded(f"{where} cannot be read: {error}")
-                elif (message.offset() or 0) >= high:
-                    return high
-            if time.monotonic() > deadline:
-                raise NotLoaded(f"{where}: a transaction before offset {high} stays open")
-        return high
-    except KafkaException as error:
-        raise NotLoaded(f"{where} cannot be read: {error}") from error
-    finally:
-        consumer.close()
+        with closing(found) as records:
+            for message, *_ in records:
+                take(message.key(), message.value())
+    except NotRead as error:
+        raise NotLoaded(str(error)) from None

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import orjson
 
-from pipeline import rights
 from pipeline.registry import sources
+from pipeline.rights import COUNTERS, READS, STATEFUL, WRITES
 from pipeline.runtimes.kafka.cluster import Cluster, ClusterError, Delivery, Found
 from pipeline.runtimes.kafka.reading import reading
 from pipeline.streaming import RAW, Streaming
@@ -25,9 +25,6 @@ from schemas.wire import Undecodable, decoder, encoder
 RECORD_BYTES: Final = 4 * 1024 * 1024
 """Longest record of our own topics: what a record of `max_record_bytes` becomes."""
 
-COUNTERS: Final = rights.COUNTERS
-READS: Final = rights.READS
-WRITES: Final = rights.WRITES
 PLACED: Final = ("control", "clocks", "state", COUNTERS)
 """Topics whose partitions are what they were made with."""
 COMPACTED: Final = ("clocks", "accounts", "state", "changes", "findings")
@@ -131,6 +128,12 @@ def _wanted(streaming: Streaming, name: str) -> Wanted:
     return Wanted(name, topic, partitions, streaming.replication, settings)
 
 
+def kept_s(streaming: Streaming) -> dict[str, float]:
+    """By full name, how long topics of ours that delete by age keep records, as they should be."""
+    found = ((one.topic, one.settings.get("retention.ms")) for one in wanted(streaming))
+    return {topic: int(kept) / 1000 for topic, kept in found if kept is not None}
+
+
 def made(cluster: Cluster, streaming: Streaming, role: str = "topics") -> dict[str, Made]:
     """What the placed topics were made with, by the contract's name. Raises `ClusterError`."""
     topic, decode = streaming.topic("state"), decoder("state")
@@ -149,6 +152,11 @@ def made(cluster: Cluster, streaming: Streaming, role: str = "topics") -> dict[s
                 except (Undecodable, ValueError, TypeError) as error:
                     raise ClusterError(f"{topic} offset {message.offset()}: {error}") from None
     return found
+
+
+def counters_topic(streaming: Streaming, marks: Mapping[str, Made]) -> str:
+    """The generation of the counters that counts."""
+    return marks[COUNTERS].topic if COUNTERS in marks else streaming.topic(COUNTERS)
 
 
 def mark(cluster: Cluster, streaming: Streaming, name: str, as_made: Made) -> None:
@@ -185,17 +193,19 @@ def check(streaming: Streaming, role: str = "") -> Layout:
     missing = [topic for name in names if (topic := streaming.topic(name)) not in found]
     if missing:
         raise ClusterError(f"missing, or not ours to see: {', '.join(missing)}; {_APPLY}")
-    marks = made(cluster, streaming, role or "topics")
+    marks: Mapping[str, Made] = {}
+    if "state" in names:
+        marks = made(cluster, streaming, role or "topics")
     for name in names:
         if name in PLACED:
             _check_placed(cluster, streaming, found, name, marks.get(name))
-    current = marks[COUNTERS].topic if COUNTERS in marks else streaming.topic(COUNTERS)
+    current = counters_topic(streaming, marks)
     _check_pair(streaming, found, names)
     written = [name for name in names if not role or name in WRITES[role]]
     topics = [current if name == COUNTERS else streaming.topic(name) for name in written]
     _check_sizes(cluster, topics)
     raw = raw_topics(streaming, found)
-    if role != "detect" and not raw:
+    if role in ("", "ingest") and not raw:
         said = f"{streaming.topic(RAW)}.*"
         raise ClusterError(f"there is no topic to read, neither {said} nor of kafka.raw; {_APPLY}")
     shown = {*map(streaming.topic, names), current, *raw} & set(found)
@@ -251,7 +261,7 @@ def way_out(streaming: Streaming, name: str) -> str:
     if name == COUNTERS:
         return f"stop the workers and {_APPLY}: it makes their next generation out of the events"
     topics = " and ".join(map(streaming.topic, ("control", "clocks", "state")))
-    groups = " and ".join(f"{streaming.group}-{role}" for role in READS)
+    groups = " and ".join(f"{streaming.group}-{role}" for role in STATEFUL)
     return (
         f"stop the workers, delete {topics}, {_APPLY}, and set the groups {groups} back to the "
         "earliest offsets (kafka-consumer-groups --reset-offsets): what the raw topics still hold "

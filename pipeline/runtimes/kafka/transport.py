@@ -1,6 +1,6 @@
 """Faust's Kafka transport, delivering one message per partition and fetch instead of per record.
 
-Faust's cost is per message, so for topics in `BatchTransport.batched` a message is a whole
+Faust's cost is per message, so for topics in `BatchTransport.lanes` a message is a whole
 :class:`Batch`: its value the records, its offset the last one's. Everything else stays Faust's:
 agents, groups, rebalancing, tables, other topics. The offsets of batched topics are kept in a
 :class:`~pipeline.runtimes.kafka.ledger.Ledger` for each partition, from assignment to revocation.
@@ -13,8 +13,8 @@ a partition is paused, are read again. Offsets acknowledged before a revocation 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, ClassVar, cast
 
@@ -26,9 +26,14 @@ from faust.types.tuples import ack_lock
 from mode.utils.futures import notify
 
 from pipeline.errors import StreamError
-from pipeline.runtimes.kafka.fetching import Fetched, Limits, Records, fetched
+from pipeline.runtimes.kafka.fetching import Fetched, Lane, Limits, Records, fetched
+from pipeline.runtimes.kafka.health import Watch
 from pipeline.runtimes.kafka.ledger import Ledger
 from pipeline.runtimes.kafka.producing import NOBODY, Member
+from pipeline.runtimes.kafka.tally import Tally
+
+_LAST_COMMIT_S = 5.0
+"""How long the last commit of a worker that failed is waited for."""
 
 
 class CommitFailed(StreamError):
@@ -42,7 +47,7 @@ class Batch:
     `start` and `end` (exclusive) chain: a batch starts where the one before it ended, so the gaps
     between `records` (aiokafka's `ConsumerRecord`, never none) are accounted for. `skipped` is how
     many positions before `start` were deleted from the topic before they were read. `member` is
-    who this worker was in its group when it got the partition.
+    who this worker was in its group when it got the partition. `tally` is for whoever works on it.
     """
 
     topic: str
@@ -52,6 +57,7 @@ class Batch:
     records: list[Any]
     skipped: int = 0
     member: Member = NOBODY
+    tally: Tally = field(default_factory=Tally, compare=False, repr=False)
 
 
 class BatchMessage(ConsumerMessage):
@@ -108,7 +114,11 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         ours = self.consumer
         with fetcher._subscriptions.fetch_context():
             return await fetched(
-                fetcher, frozenset(active_partitions), ours.batched, timeout or 0, ours.limits
+                fetcher,
+                frozenset(active_partitions),
+                ours.transport.lanes,
+                timeout or 0,
+                ours.limits,
             )
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
@@ -147,15 +157,20 @@ class BatchConsumer(driver.Consumer):
         return self.transport.limits
 
     @property
-    def batched(self) -> frozenset[str]:
+    def batched(self) -> Collection[str]:
         """The topics that come in batches."""
-        return frozenset(self.transport.batched)
+        return self.transport.lanes
 
     def _new_consumer_thread(self) -> BatchThread:
         return BatchThread(self, loop=self.loop, beacon=self.beacon)
 
     def _ledger(self, tp: TP) -> Ledger:
         return self._ledgers.setdefault(TP(tp.topic, tp.partition), Ledger())
+
+    @property
+    def positions(self) -> dict[tuple[str, int], int | None]:
+        """By topic and partition, where what is acknowledged ends; None: not known."""
+        return {(tp.topic, tp.partition): one.committable for tp, one in self._ledgers.items()}
 
     # -- reading
 
@@ -232,7 +247,7 @@ class BatchConsumer(driver.Consumer):
     def on_buffer_full(self, tp: TP) -> None:
         """Leave a partition alone whose agent is behind: but not a batched one.
 
-        There the conductor waits until the queue has room. Faust would sleep for a second.
+        Of that no more is taken than there is room for. Faust would sleep for a second.
         """
         if tp.topic not in self.batched:
             super().on_buffer_full(tp)
@@ -250,6 +265,13 @@ class BatchConsumer(driver.Consumer):
             self._n_acked += 1
             notify(self._waiting_for_ack)
         return True
+
+    def give_up(self, message: Message) -> None:
+        """Nobody goes on with a message: a revocation need not wait for it, and nothing of it, nor
+        behind it, is committed."""
+        with ack_lock:
+            self._unacked_messages.discard(message)
+            notify(self._waiting_for_ack)
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         yield from (
@@ -277,26 +299,43 @@ class BatchConsumer(driver.Consumer):
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         try:
-            await super()._commit(offsets)
+            async with asyncio.timeout(None) as patience:
+                bound = asyncio.create_task(self._bound(patience))
+                try:
+                    await super()._commit(offsets)
+                finally:
+                    bound.cancel()
+        except TimeoutError:
+            return False
         except CommitFailed as error:
             self._commit_failed = True
+            self.transport.watch.failed(self.transport.watch.role)
             self.log.critical("The worker ends: %s", error)
             await self.crash(error)
         return not self._commit_failed
 
+    async def _bound(self, patience: asyncio.Timeout) -> None:
+        """The thread that answers ends with whatever failed, and then nobody ever does."""
+        await self._crashed.wait()
+        patience.reschedule(asyncio.get_running_loop().time() + _LAST_COMMIT_S)
+
     # -- rebalances and seeks
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Finish and commit what is in flight; then forget the partitions."""
+        """Finish and commit what is in flight, but for what waits; then forget the partitions."""
+        self.transport.leaving.set()
+        self.transport.watch.share(None)
         await super().on_partitions_revoked(revoked)
         self._forget(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Begin anew: records of the last assignment may have come in since the revocation."""
         self._forget(list(self._ledgers))
+        self.transport.leaving.clear()
         name = self._thread._ensure_consumer()._coordinator.member_id
         self._member = Member(self.app.conf.id, generation_id, name)
         await super().on_partitions_assigned(assigned, generation_id)
+        self.transport.watch.share((tp.topic, tp.partition) for tp in assigned)
 
     def _forget(self, tps: Iterable[TP]) -> None:
         for tp in tps:
@@ -323,11 +362,13 @@ class BatchConsumer(driver.Consumer):
 
 
 class BatchTransport(driver.Transport):
-    """Faust's transport over aiokafka. `batched` names the topics whose messages are batches."""
+    """Faust's transport over aiokafka. `lanes` has the topics whose messages are batches."""
 
     Consumer: ClassVar[type[BatchConsumer]] = BatchConsumer
 
-    def __init__(self, url: Any, app: AppT, limits: Limits, **options: Any) -> None:
+    def __init__(self, url: Any, app: AppT, limits: Limits, watch: Watch, **options: Any) -> None:
         super().__init__(url, app, **options)
-        self.limits = limits
-        self.batched: set[str] = set()
+        self.limits, self.watch = limits, watch
+        self.lanes: dict[str, Lane] = {}
+        self.leaving = asyncio.Event()
+        """Whether partitions are being taken away."""

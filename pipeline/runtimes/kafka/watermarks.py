@@ -8,7 +8,10 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-_CALL_S = 20.0
+from pipeline.runtimes.kafka.patience import GivenUp, LeftOff, never
+
+_PATIENCE_S = 20.0
+_CALL_S = 2.0
 _PAUSE_S = 0.5
 _PASSING = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -16,11 +19,14 @@ _PASSING = (
     KafkaError.REQUEST_TIMED_OUT,
     KafkaError._TIMED_OUT,
     KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
 )
 
 
 def watermarks(
-    settings: Mapping[str, Any], places: Iterable[tuple[str, int]]
+    settings: Mapping[str, Any],
+    places: Iterable[tuple[str, int]],
+    given_up: GivenUp = never,
 ) -> dict[tuple[str, int], tuple[int, int]]:
     """By (topic, partition), its first offset and the one behind its last. Blocks.
 
@@ -32,6 +38,7 @@ def watermarks(
 
     Raises:
         KafkaException: it cannot be said.
+        LeftOff: as `given_up` has it.
     """
     asker = Consumer(
         {
@@ -42,14 +49,14 @@ def watermarks(
         }
     )
     try:
-        return {place: _asked(asker, TopicPartition(*place)) for place in places}
+        return {place: _asked(asker, TopicPartition(*place), given_up) for place in places}
     finally:
         asker.close()
 
 
-def _asked(asker: Consumer, place: TopicPartition) -> tuple[int, int]:
+def _asked(asker: Consumer, place: TopicPartition, given_up: GivenUp) -> tuple[int, int]:
     """Ask until a broker answers: after a restart a partition has no leader for a moment."""
-    deadline = time.monotonic() + _CALL_S
+    deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
             found: tuple[int, int] = asker.get_watermark_offsets(place, _CALL_S)
@@ -58,4 +65,6 @@ def _asked(asker: Consumer, place: TopicPartition) -> tuple[int, int]:
             why: KafkaError = error.args[0]
             if why.code() not in _PASSING or time.monotonic() > deadline:
                 raise
+            if given_up():
+                raise LeftOff from None
             time.sleep(_PAUSE_S)

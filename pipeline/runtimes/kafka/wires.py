@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -84,7 +84,7 @@ class Wires:
         topic = topic or next(topic for topic, held in TOPICS.items() if held == name)
         if self._known is None:
             return wire.encoder(name)
-        return wire.encoder(name, wire.CONFLUENT + self._numbers[topic].to_bytes(4, "big"))
+        return wire.encoder(name, self._head(topic))
 
     def decoder(self, name: str) -> wire.Decode:
         """Reads rows of a schema in either format.
@@ -93,6 +93,14 @@ class Wires:
         asked and cannot be: the row may be right, so whoever reads it waits and tries again.
         """
         return wire.decoder(name, None if self._known is None else self._known.schema)
+
+    def columns(self, name: str, wanted: Sequence[str]) -> wire.Columns:
+        """Reads some columns, in the schema's order, out of rows; raises as a decoder does."""
+        topics = [] if self._known is None else [t for t, held in TOPICS.items() if held == name]
+        return wire.columns_of(name, wanted, self.decoder(name), map(self._head, topics))
+
+    def _head(self, topic: str) -> bytes:
+        return wire.CONFLUENT + self._numbers[topic].to_bytes(4, "big")
 
 
 def wires(streaming: Streaming) -> Wires:

@@ -3,10 +3,10 @@
     python dying.py '{"config": …, "roles": [...], "die": "commit:before", "turn": 2, …}'
 
 `die` names a step of a batch's way and whether it is to die before it, after it, or (of `send`)
-half way through; `turn` is which time. `session_s` and `transaction_ms` are short by default, so
-that whoever takes over need not wait. A worker that is to die does so by `SIGKILL`: nothing is
-tidied up, no broker is told. With `later` its observations have one more column, as those of a
-later release might.
+half way through; `turn` is which time. `session_s` and `transaction_ms` of one that is to die are
+short by default, so that whoever takes over need not wait; those of others outlast the stalls of a
+busy machine. A worker that is to die does so by `SIGKILL`: nothing is tidied up, no broker is told.
+With `later` its observations have one more column, as those of a later release might.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pipeline.config import load
 from pipeline.runtimes.kafka import counting, wires
 from pipeline.runtimes.kafka.application import Timing
 from pipeline.runtimes.kafka.fetching import Limits
+from pipeline.runtimes.kafka.indexing import Indexing
 from pipeline.runtimes.kafka.producing import Outgoing, Sending, Transactional
 from pipeline.runtimes.kafka.roles import Setting, Worked
 from pipeline.runtimes.kafka.workers import run
@@ -70,6 +71,8 @@ def doom(point: str, turn: int) -> None:
     if step == "load":
         load_one = Worked._load_one
         Worked._load_one = around(load_one)  # type: ignore[method-assign]
+    elif step == "index":
+        Indexing.index = around(Indexing.index)  # type: ignore[method-assign]
     elif point == "send:half":
         send = Transactional.send
 
@@ -112,13 +115,17 @@ def main(options: dict[str, Any]) -> int:
     config = load(Path(options["config"]))
     if "die" in options:
         doom(options["die"], options.get("turn", 1))
-    session_s = options.get("session_s", 3.0)
+        # On a batch's way, and not on that of what the stream says of itself.
+        streaming = config.kafka.model_copy(update={"lag_left_percent": 0})
+        config = config.model_copy(update={"kafka": streaming})
+    session_s = options.get("session_s", 5.0 if "die" in options else 10.0)
+    transaction_ms = options.get("transaction_ms", 5_000 if "die" in options else 30_000)
     setting = Setting(
         config,
         Path(config.kafka.folder),
         Timing(session_s=session_s, heartbeat_s=session_s / 6, rebalance_s=30, commit_s=0.2),
         Limits(batch_records=config.kafka.batch_records),
-        Sending(transaction_ms=options.get("transaction_ms", 5_000), linger_ms=5),
+        Sending(transaction_ms=transaction_ms, linger_ms=5),
     )
     return run(setting, options["roles"])
 

@@ -16,8 +16,8 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from tests.servers.kafka import Kafka, Settings
-from tests.servers.leash import Leash
+from pipeline.lab.kafka import Kafka, Settings
+from pipeline.lab.leash import Leash
 
 SCRIPT = Path(__file__).with_name("worker.py")
 
@@ -53,8 +53,8 @@ class Worker:
         return [line.split()[1:] for line in lines if line.startswith(verb)]
 
     def busy(self) -> bool:
-        """Whether it is in the middle of a batch."""
-        return len(self.journal("begin")) > len(self.journal("done"))
+        """Whether half of a batch is sent and the other half is not."""
+        return len(self.journal("half")) > len(self.journal("done"))
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.process.pid, number)
@@ -102,6 +102,16 @@ class Copying:
             if number % 10_000 == 0:
                 producer.flush()
         producer.flush()
+
+    def meanwhile(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for something while there is work, however slow the machine is."""
+
+        def so() -> bool:
+            if self.finished():
+                self.feed(b"more %d" % number for number in range(2_000))
+            return condition()
+
+        eventually(so, what)
 
     def read(self, suffix: str) -> list[tuple[Position, bytes]]:
         """All there is in a topic now, as any consumer sees it (only what was committed)."""

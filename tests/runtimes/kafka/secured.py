@@ -9,16 +9,16 @@ from pathlib import Path
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from pipeline.config import Config, toml
+from pipeline.lab.certificates import PASSWORD, Certificates
+from pipeline.lab.kafka import Kafka
 from pipeline.runtimes.kafka import acls
 from pipeline.runtimes.kafka.cluster import Cluster
 from pipeline.runtimes.kafka.connection import client
 from pipeline.runtimes.kafka.planning import apply, plan
 from pipeline.streaming import Sasl, Streaming, Tls
-from tests.servers.certificates import PASSWORD, Certificates
-from tests.servers.kafka import Kafka
 
 HOSTS = ("127.0.0.1", "203.0.113.10")
-"""Where the broker may be (see `tests.servers.addresses`)."""
+"""Where the broker may be (see `pipeline.lab.addresses`)."""
 USERS = {"admin": "admin-password"} | {f"auditstream-{r}": f"{r}-password" for r in acls.ROLES}
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from pathlib import Path
 
-from pipeline.runtimes.kafka.application import Timing, application, consume
+import pytest
+
+from pipeline.runtimes.kafka.application import Leaving, Timing, application, consume
 from pipeline.runtimes.kafka.fetching import Limits
+from pipeline.runtimes.kafka.patience import GivenUp, LeftOff
 from pipeline.runtimes.kafka.transport import Batch, BatchTransport
 
 
@@ -36,4 +41,37 @@ def test_an_agents_queue_is_bounded(tmp_path: Path) -> None:
     assert agent.concurrency == 1
     assert agent.stream().channel.queue.maxsize == 3
     assert isinstance(app.transport, BatchTransport)
-    assert app.transport.batched == {"raw"}
+    assert set(app.transport.lanes) == {"raw"}
+
+
+def test_what_blocks_ends_where_its_partition_is_taken_away(tmp_path: Path) -> None:
+    left: list[bool] = []
+
+    def wait(given_up: GivenUp) -> None:
+        deadline = time.monotonic() + 60
+        while not given_up() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        left.append(given_up())
+        raise LeftOff
+
+    async def run() -> None:
+        app = application("ingest", "192.0.2.1:9092", tmp_path)
+        assert isinstance(app.transport, BatchTransport)
+        assert await app.blocking(lambda given_up: given_up()) is False
+        waiting = asyncio.create_task(app.blocking(wait))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        app.transport.leaving.set()
+        with pytest.raises(Leaving):
+            await waiting
+        # What is done all the same is taken.
+        assert await app.blocking(lambda _: "done") == "done"
+        app.transport.leaving.clear()
+        waiting = asyncio.create_task(app.blocking(wait))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(run())
+    assert left == [True, True]

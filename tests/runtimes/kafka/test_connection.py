@@ -9,9 +9,9 @@ import pytest
 from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
 
 from pipeline.errors import ConfigError
+from pipeline.lab.certificates import PASSWORD, Certificates
 from pipeline.runtimes.kafka.connection import client, credentials
 from pipeline.streaming import Sasl, Streaming, Tls
-from tests.servers.certificates import PASSWORD, Certificates
 
 SECRET = "zaphod-42"
 OAUTH: dict[str, Any] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,9 +17,10 @@ from aiokafka.structs import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.runtimes.kafka.fetching import Fetched, Limits, take
+from pipeline.runtimes.kafka.fetching import Fetched, Lane, Limits, fetched, take
 
 ONE, TWO = TopicPartition("raw", 0), TopicPartition("raw", 1)
+LANES = {"raw": Lane(lambda: 9)}
 SIZES = st.lists(st.integers(0, 4_000), min_size=1, max_size=200)
 GAPS = st.integers(0, 3)
 
@@ -69,7 +71,7 @@ def test_pieces_chain_and_hold_everything(
         fetcher = Fetcher({ONE: list(zip(offsets, sizes, strict=True))})
         pieces: list[Fetched] = []
         while fetcher._records:
-            pieces += take(fetcher, {ONE}, Limits(most_bytes, most_records)).get(ONE, [])
+            pieces += take(fetcher, {ONE}, Limits(most_bytes, most_records), LANES).get(ONE, [])
         assert [r.offset for piece in pieces for r in piece.records] == offsets
         at = 0
         for piece in pieces:
@@ -89,7 +91,7 @@ def test_partitions_take_turns() -> None:
         fetcher = Fetcher({tp: [(n, 10) for n in range(30)] for tp in (ONE, TWO)})
         order = []
         while fetcher._records:
-            order += list(take(fetcher, {ONE, TWO}, Limits(100, 1_000)))
+            order += list(take(fetcher, {ONE, TWO}, Limits(100, 1_000), LANES))
         assert order[:4] == [ONE, TWO, ONE, TWO]
 
     on_loop(check)
@@ -98,18 +100,54 @@ def test_partitions_take_turns() -> None:
 def test_what_is_not_asked_for_stays() -> None:
     def check() -> None:
         fetcher = Fetcher({tp: [(0, 10)] for tp in (ONE, TWO)})
-        assert list(take(fetcher, {TWO}, Limits())) == [TWO]
+        assert list(take(fetcher, {TWO}, Limits(), LANES)) == [TWO]
         assert list(fetcher._records) == [ONE]
 
     on_loop(check)
 
 
+def test_what_there_is_no_room_for_stays() -> None:
+    def check() -> None:
+        other = TopicPartition("other", 0)
+        rooms = [1, 0]
+        shared, full = Lane(lambda: rooms[0]), Lane(lambda: rooms[1])
+        lanes = {"raw": shared, "other": full}
+        fetcher = Fetcher({tp: [(0, 10)] for tp in (ONE, other, TWO)})
+        everything = {ONE, TWO, other}
+        assert list(take(fetcher, everything, Limits(), lanes)) == [ONE]
+        rooms[:] = [0, 2]
+        assert list(take(fetcher, everything, Limits(), lanes)) == [other]
+        assert list(fetcher._records) == [TWO]
+
+    on_loop(check)
+
+
+def test_what_room_is_made_for_meanwhile_is_taken() -> None:
+    rooms = [0]
+
+    async def run() -> None:
+        fetcher: Any = Fetcher({ONE: [(0, 10)]})
+        fetcher._subscriptions = SimpleNamespace(reassignment_in_progress=False)
+        fetcher._closed = False
+        fetcher._create_fetch_waiter = asyncio.get_running_loop().create_future
+        lanes = {"raw": Lane(lambda: rooms[0])}
+        assert await fetched(fetcher, {ONE}, lanes, 0.05, Limits()) == {}
+        waiting = asyncio.create_task(fetched(fetcher, {ONE}, lanes, 60, Limits()))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        rooms[0] = 1
+        async with asyncio.timeout(30):
+            assert list(await waiting) == [ONE]
+
+    asyncio.run(run())
+
+
 def test_after_a_seek_or_a_revocation_nothing_is_taken() -> None:
     def check() -> None:
         fetcher = Fetcher({ONE: [(n, 10) for n in range(30)]})
-        [[piece]] = take(fetcher, {ONE}, Limits(50)).values()
+        [[piece]] = take(fetcher, {ONE}, Limits(50), LANES).values()
         fetcher.assignment.state_value(ONE).seek(3)
-        assert take(fetcher, {ONE}, Limits()) == {}
+        assert take(fetcher, {ONE}, Limits(), LANES) == {}
         assert not fetcher._records
         assert piece.current
         fetcher.assignment._unassign()
@@ -123,9 +161,9 @@ def test_what_the_broker_refused_is_raised_once_all_else_is_taken() -> None:
         fetcher = Fetcher({ONE: [(0, 10)]})
         refused = TopicAuthorizationFailedError("raw")
         fetcher._records[TWO] = FetchError(error=refused, backoff=0)
-        assert list(take(fetcher, {ONE, TWO}, Limits())) == [ONE]
+        assert list(take(fetcher, {ONE, TWO}, Limits(), LANES)) == [ONE]
         with pytest.raises(TopicAuthorizationFailedError):
-            take(fetcher, {ONE, TWO}, Limits())
-        assert take(fetcher, {ONE, TWO}, Limits()) == {}
+            take(fetcher, {ONE, TWO}, Limits(), LANES)
+        assert take(fetcher, {ONE, TWO}, Limits(), LANES) == {}
 
     on_loop(check)

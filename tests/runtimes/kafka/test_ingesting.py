@@ -26,7 +26,7 @@ from schemas.wire import decoder, encoder
 from tests.logs import broker_lines
 
 CONFIG = Config()
-STATES = States({}, "g", "ingest", "audit.state", 4, encoder("state"), decoder("state"))
+STATES = States(lambda *_: None, "ingest", "audit.state", 4, encoder("state"), decoder("state"))
 ENCODE = {name: encoder(name) for name in NAMES}
 INGESTING = Ingesting(
     CONFIG.plan(), CONFIG.active(), CONFIG.kafka, STATES, ENCODE, "audit.counters", 4,
@@ -105,6 +105,26 @@ def test_no_split_and_no_change_of_worker_can_tell(cuts: list[int]) -> None:
     assert chain == list(pairwise(bounds))
 
 
+@pytest.mark.parametrize("together", [1, 7, 100])
+def test_events_say_when_kafka_was_given_their_records(together: int) -> None:
+    taken = list(records(LINES[:100]))
+    for number, record in enumerate(taken):
+        # Some have no time of their own: Kafka says -1.
+        record.timestamp = 1_795_000_000_000 + number if number % 10 else -1
+    sent: list[Outgoing] = []
+    for begin in range(0, 100, together):
+        # A line waits for the next, which comes with another batch, and to another worker.
+        part = RawPartition(kept(sent))
+        sent += INGESTING.work(part, batch(taken[begin : begin + together]))
+    given_at = {record.headers[1][1]: record.timestamp for record in taken}
+    events = rows(sent, "audit.events", "audit_event")
+    assert len(events) > 50
+    for event in events:
+        carriage = json.loads(event["ocsf"])["auditstream"]["carriage"]
+        expected = given_at[b"%d" % event["carriage"]["position"]]
+        assert carriage.get("received", -1) == expected
+
+
 def test_what_is_delivered_again_counts_nothing() -> None:
     taken = list(records(LINES, 3))
     part = RawPartition({})
@@ -119,6 +139,38 @@ def test_what_is_delivered_again_counts_nothing() -> None:
     assert (account["start"], account["end"], account["redelivered"]) == (900, 1_800, 900)
     assert account["items"] == account["events"] == 0
     assert rows(again, "audit.events", "audit_event") == []
+
+
+@pytest.mark.parametrize("together", [1, 13, 1000])
+def test_what_was_left_out_and_comes_later_is_no_repetition(together: int) -> None:
+    """A collector failed to send some lines and went on, was started again, and failed again."""
+    taken = list(records(LINES[:100]))
+    came = [*taken[:40], *taken[60:70], *taken[75:], *taken[30:50], *taken[62:], *taken[45:]]
+    again = [SimpleNamespace(**{**vars(one), "offset": n}) for n, one in enumerate(came)]
+    sent: list[Outgoing] = []
+    for begin in range(0, len(again), together):
+        part = RawPartition(kept(sent))
+        sent += INGESTING.work(part, batch(again[begin : begin + together]))
+    accounts = rows(sent, "audit.accounts", "account")
+    assert sum(row["redelivered"] for row in accounts) == len(came) - 100
+    whole = list(INGESTING.work(RawPartition({}), batch(taken)))
+    one, other = (rows(each, "audit.events", "audit_event") for each in (whole, sent))
+    # The last line of either waits for what may follow it.
+    last = {row["id"] for row in one} ^ {row["id"] for row in other}
+    assert len(last) <= 2
+    assert len(one) > 50
+
+
+def test_holes_are_no_more_than_can_be_remembered() -> None:
+    part = RawPartition({})
+    taken = list(records(LINES[:200]))
+    list(INGESTING.work(part, batch(taken[::2], 0)))
+    [account] = rows(INGESTING.work(part, batch(late(taken[1::2]))), "audit.accounts", "account")
+    assert account["redelivered"] == 100 - 1 - streams._MOST_HOLES
+
+
+def late(taken: list[Any]) -> list[Any]:
+    return [SimpleNamespace(**{**vars(one), "offset": 200 + n}) for n, one in enumerate(taken)]
 
 
 def test_positions_that_were_lost_are_in_the_account() -> None:

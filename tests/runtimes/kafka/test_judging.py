@@ -12,9 +12,9 @@ from pipeline.config import Config, load
 from pipeline.engine import ingest
 from pipeline.runtimes.judge import concerns_estates
 from pipeline.runtimes.kafka.ingesting import place
-from pipeline.runtimes.kafka.judging import Estates, event
+from pipeline.runtimes.kafka.judging import Estates
 from pipeline.runtimes.kafka.judging import _state_name as state_name
-from schemas.types import ChangeVersion, Event, Finding
+from schemas.types import ChangeVersion, Event, Finding, row_of
 from schemas.wire import decoder, encoder
 
 INCIDENT = Path(__file__).parents[3] / "pipeline" / "incident"
@@ -60,7 +60,7 @@ def said(tmp_path: Path) -> tuple[list[Finding], list[ChangeVersion]]:
 
 def test_rows_come_back_as_events() -> None:
     encode, decode = encoder("audit_event"), decoder("audit_event")
-    assert [event(decode(encode(one))) for one in EVENTS] == EVENTS
+    assert [row_of(Event, decode(encode(one))) for one in EVENTS] == EVENTS
 
 
 def test_whoever_takes_over_says_nothing_twice(

@@ -3,10 +3,10 @@
     python worker.py '{"brokers": …, "group": …, "folder": …, …}'
 
 Each record of `topics` becomes `PARTITION OFFSET VALUE` in topic `out`. The journal in `folder`
-gets a line when a batch begins and when it is done. `hold_s` is slept in each batch when half of
-it is sent and acknowledged. `pause_s` pauses every partition for so long after the first batch,
-`seek` goes on elsewhere after it. With `expected` records are only counted, `single` has Faust's
-own transport do it, record by record.
+gets a line when a batch begins, when half of it is sent and acknowledged, which is where `hold_s`
+is slept, and when it is done. `session_s` is after how long it is missed, `pause_s` pauses every
+partition for so long after the first batch, `seek` goes on elsewhere after it. With `expected`
+records are only counted, `single` has Faust's own transport do it, record by record.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import logging
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,7 +29,8 @@ from pipeline.runtimes.kafka.fetching import Limits
 from pipeline.runtimes.kafka.producing import Outgoing, Producing, Sending
 from pipeline.runtimes.kafka.transport import Batch
 
-TIMING = Timing(session_s=6, heartbeat_s=1, rebalance_s=20, request_s=20, commit_s=0.5)
+TIMING = Timing(session_s=20, heartbeat_s=1, rebalance_s=20, request_s=20, commit_s=0.5)
+"""Longer than a busy machine stalls: whoever is missed repeats."""
 
 
 class Journal:
@@ -57,6 +59,7 @@ def copy(app: Application, options: dict[str, Any], journal: Journal) -> None:
         half = len(outgoing) // 2
         await producer.send(outgoing[:half])
         await producer.flush()
+        journal.write("half", batch.partition)
         if options.get("hold_s"):
             await asyncio.sleep(options["hold_s"])
         await producer.send(outgoing[half:])
@@ -118,7 +121,7 @@ def main(options: dict[str, Any]) -> None:
         folder,
         credentials=credentials,
         limits=Limits(**options.get("limits", {})),
-        timing=TIMING,
+        timing=replace(TIMING, session_s=options.get("session_s", TIMING.session_s)),
     )
     journal = Journal(folder / options.get("journal", "journal"))
     (count if "expected" in options else copy)(app, options, journal)

@@ -1,0 +1,189 @@
+"""What workers index is what the embedded store holds, whatever happens to either."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from opensearchpy import OpenSearch as Client
+
+from pipeline.lab.kafka import Kafka
+from pipeline.lab.opensearch import OpenSearch
+from schemas import indices
+from tests.integration.test_stream import INCIDENT
+from tests.logs import broker_lines, write
+from tests.runtimes.kafka.running import eventually
+from tests.stores import begun, clear, each, indexed, put_templates, section
+from tests.streams import QUICK, StreamOn, View, embedded
+
+pytestmark = pytest.mark.integration
+
+RULES = """
+[[retention]]
+name = "long"
+days = 2555
+access_paths = ["control", "support"]
+"""
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    folder = tmp_path_factory.mktemp("broker")
+    with Kafka(folder, {"admin": "admin-password"}, properties=QUICK) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def opensearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSearch]:
+    with OpenSearch(tmp_path_factory.mktemp("opensearch"), security=False) as node:
+        yield node
+
+
+@pytest.fixture
+def client(opensearch: OpenSearch) -> Iterator[Client]:
+    found = opensearch.client()
+    put_templates(found)
+    clear(found)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("inputs")
+    said = (INCIDENT / "auditstream.toml").read_text("utf-8")
+    said = said.replace('path = "', f'path = "{INCIDENT}/')
+    path = folder / "broker.log"
+    write(path, broker_lines(2_000, seed=1))
+    path.write_bytes(path.read_bytes() + b"\xff not UTF-8\n[2026-11-21 10:00:00,000] INFO torn")
+    return f'{said}\n[[inputs]]\npath = "{path}"\ncluster = "kafka-1"\nzone = "UTC"\n{RULES}'
+
+
+@pytest.fixture(scope="module")
+def expected(inputs: str, tmp_path_factory: pytest.TempPathFactory) -> View:
+    folder = tmp_path_factory.mktemp("expected")
+    config = folder / "auditstream.toml"
+    config.write_text(inputs, "utf-8")
+    return replace(embedded(config, folder), account={})
+
+
+@pytest.fixture(scope="module")
+def worked(
+    kafka: Kafka, opensearch: OpenSearch, inputs: str, tmp_path_factory: pytest.TempPathFactory
+) -> StreamOn:
+    """A stream in which all is done but for the index."""
+    folder = tmp_path_factory.mktemp("worked") / "s"
+    config = inputs + section(opensearch)
+    made = StreamOn(kafka, folder, "worked", config, partitions=2, batch_records=300)
+    made.collect()
+    with made.worker("ingest", "detect"):
+        made.finish()
+    return made
+
+
+@pytest.fixture
+def stream(worked: StreamOn, tmp_path: Path) -> StreamOn:
+    """The same, read by groups that have read nothing yet."""
+    said = worked.path.read_text("utf-8")
+    path = tmp_path / "auditstream.toml"
+    path.write_text(said.replace('group = "worked"', f'group = "{tmp_path.name}"'), "utf-8")
+    return StreamOn(worked.kafka, tmp_path / "s", "worked", path)
+
+
+def test_the_index_is_the_embedded_store(stream: StreamOn, client: Client, expected: View) -> None:
+    with stream.worker("index") as worker:
+        stream.finish(roles=("index",))
+        assert indexed(client).differences(expected) == []
+        assert worker.stop() == 0, worker.said
+    names = {hit["_index"] for hit in each(client, indices.EVENTS)}
+    assert any(name.startswith("audit-long-") for name in names)
+    assert any(name.startswith("audit-standard-") for name in names)
+    accounts = list(each(client, indices.ACCOUNTS))
+    assert len(accounts) == len(stream.rows("accounts", "account"))
+    # Every version that was said can be read, and the last of each is the one that counts.
+    versions = {hit["_id"] for hit in each(client, indices.VERSIONS)}
+    rows = stream.rows("findings", "finding")
+    assert versions == {f"{row['id'].hex()}-{row['version']}" for row in rows}
+
+
+def test_killed_at_every_point_and_done_again(
+    stream: StreamOn, client: Client, expected: View
+) -> None:
+    for turn, point in enumerate(("index:before", "index:after", "offsets:after", "commit:after")):
+        with stream.worker("index", die=point, turn=1 + turn % 2) as worker:
+            eventually(worker.ended, f"death at {point}")
+            assert worker.process.kill() == -signal.SIGKILL, worker.said
+    with stream.worker("index"), stream.worker("index"):
+        stream.finish(roles=("index",))
+    assert indexed(client).differences(expected) == []
+
+
+def test_a_store_that_comes_and_goes_holds_the_work_up_and_nothing_else(
+    stream: StreamOn, opensearch: OpenSearch, client: Client, expected: View
+) -> None:
+    opensearch.stop()
+    try:
+        with stream.worker("index") as worker:
+            eventually(lambda: "waiting: OpenSearch" in worker.said, "it to find nobody there")
+            asked = time.monotonic()
+            # Whoever waits for OpenSearch lets go of its partitions as soon as anybody else.
+            assert worker.stop() == 0, worker.said
+            assert time.monotonic() - asked < 20
+        with stream.worker("index") as first, stream.worker("index") as second:
+            eventually(lambda: "waiting: OpenSearch" in second.said, "the second to find nobody")
+            opensearch.start()
+            eventually(client.ping, "it to be back")
+            stream.finish(roles=("index",))
+            assert not first.ended(), first.said
+            assert not second.ended(), second.said
+    finally:
+        opensearch.start() if not client.ping() else None
+    assert indexed(client).differences(expected) == []
+
+
+def test_a_read_only_index_waits_for_whoever_sees_to_it(
+    stream: StreamOn, client: Client, expected: View
+) -> None:
+    with stream.worker("index"):
+        eventually(lambda: begun(client), "the first events")
+    months = {hit["_index"] for hit in each(client, indices.EVENTS)}
+    blocked = ",".join(sorted(months))
+    client.indices.put_settings(index=blocked, body={"index.blocks.write": True})
+    with stream.worker("index") as worker:
+        eventually(lambda: "cluster_block_exception" in worker.said, "it to be refused")
+        client.indices.put_settings(index=blocked, body={"index.blocks.write": None})
+        stream.finish(roles=("index",))
+    assert indexed(client).differences(expected) == []
+
+
+def test_an_event_stays_in_the_class_it_was_indexed_in(
+    stream: StreamOn, client: Client, expected: View
+) -> None:
+    with stream.worker("index"):
+        stream.finish(roles=("index",))
+    before = {hit["_id"]: hit["_index"] for hit in each(client, indices.EVENTS)}
+    # The same lines once more, by those who know nothing of the first time and go by other rules.
+    said = stream.path.read_text("utf-8").replace('name = "long"', 'name = "longer"')
+    again = stream.folder / "again.toml"
+    again.write_text(said.replace('prefix = "worked"', 'prefix = "again"'), "utf-8")
+    other = StreamOn(stream.kafka, stream.folder / "again", "again", again)
+    other.collect("--progress", str(stream.folder / "other.db"))
+    with other.worker("ingest", "detect", "index"):
+        other.finish()
+        other.finish(roles=("index",))
+    assert {row["retention"] for row in other.rows("events", "audit_event")} > {"longer"}
+    after = {hit["_id"]: hit["_index"] for hit in each(client, indices.EVENTS)}
+    assert after == before
+    assert indexed(client).differences(expected) == []
+
+
+def test_without_its_templates_nothing_is_indexed(stream: StreamOn, client: Client) -> None:
+    client.indices.delete_index_template(name="test-auditstream-findings")
+    with stream.worker("index") as worker:
+        eventually(worker.ended, "it to end")
+        assert "no index template auditstream-findings; run `auditstream opensearch" in worker.said
+    assert not list(each(client, indices.EVENTS))

@@ -1,0 +1,54 @@
+"""A worker of a test in a process of its own, started again where a stall put it out."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipeline.lab.leash import Leash
+
+WORKER = Path(__file__).parent / "runtimes" / "kafka" / "dying.py"
+_PUT_OUT = ("UNKNOWN_MEMBER_ID", "ILLEGAL_GENERATION", "FENCED", "INVALID_PRODUCER_EPOCH")
+"""What a worker says that was away for longer than its group or its transaction waits."""
+
+
+class Running:
+    """A worker process."""
+
+    def __init__(self, folder: Path, options: dict[str, Any]) -> None:
+        folder.mkdir()
+        self._output = folder / "output.log"
+        self._command = [sys.executable, str(WORKER), json.dumps(options)]
+        # Who was told to die or was disturbed may end for that.
+        self._left = 0 if "die" in options else 2
+        self._start()
+
+    def _start(self) -> None:
+        self.process = Leash(self._command, output=self._output, grace_s=30)
+
+    def keep_up(self) -> None:
+        """Start it again where it was put out of its group though nobody disturbed it."""
+        if self._left and self.ended() and any(why in self.said for why in _PUT_OUT):
+            self._left -= 1
+            self._start()
+
+    @property
+    def said(self) -> str:
+        return self._output.read_text("utf-8", "replace")
+
+    def ended(self) -> bool:
+        """Whether it runs no more."""
+        return not self.process.running
+
+    def signal(self, number: signal.Signals) -> None:
+        self._left = 0
+        os.kill(self.process.pid, number)
+
+    def stop(self) -> int:
+        """Ask it to stop; its exit status."""
+        self._left = 0
+        return self.process.stop()
