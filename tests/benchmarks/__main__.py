@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import stream
+from tests.benchmarks import store, stream
 from tests.benchmarks.lines import controller_lines, request_lines
 from tests.benchmarks.measures import MEASURES
 from tests.benchmarks.trails import trail_lines
@@ -49,18 +49,23 @@ def main() -> int:
     parser.add_argument(
         "--lines", type=int, help=f"default: {_LINES:,} embedded, {_STREAM_LINES:,} through brokers"
     )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--embedded", action="store_true", help="the embedded runtime alone")
+    which.add_argument("--stream", action="store_true", help="the stream alone")
+    which.add_argument("--store", action="store_true", help="OpenSearch alone")
     parser.add_argument(
-        "--stream", action=argparse.BooleanOptionalAction, help="the stream alone, or without it"
-    )
-    parser.add_argument(
-        "--soak", type=float, default=1.0, metavar="MINUTES", help="how long memory is watched"
+        "--soak", type=float, default=5.0, metavar="MINUTES", help="how long memory is watched"
     )
     given = parser.parse_args()
-    if not given.stream:
+    everything = not (given.embedded or given.stream or given.store)
+    if given.embedded or everything:
         embedded(given.lines or _LINES)
-    if given.stream is not False:
+    if given.stream or everything:
         with tempfile.TemporaryDirectory(prefix="auditstream-bench-") as folder:
             stream.measure(Path(folder), given.lines or _STREAM_LINES, given.soak)
+    if given.store or everything:
+        with tempfile.TemporaryDirectory(prefix="auditstream-bench-") as folder:
+            store.measure(Path(folder), given.lines or _STREAM_LINES)
     return 0
 
 

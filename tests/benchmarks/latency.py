@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from statistics import quantiles
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
@@ -58,8 +59,27 @@ class _Arrivals:
         self._consumer.close()
 
 
-def latencies(stream: Stream, rate: float, seconds: float) -> Latencies:
-    """Lines at a rate, failed logins among them that are one finding each."""
+class Arrivals(Protocol):
+    """When the first finding about each key could be read, by key; seconds of the monotonic clock."""
+
+    at: dict[str, float]
+
+    def close(self) -> None:
+        """Read no more."""
+
+
+def latencies(
+    stream: Stream,
+    rate: float,
+    seconds: float,
+    workers: Sequence[str] = ("ingest,detect",),
+    read: Callable[[Stream], Arrivals] = _Arrivals,
+) -> Latencies:
+    """Lines at a rate, failed logins among them that are one finding each.
+
+    Args:
+        workers: the roles of each process.
+    """
     topic = stream.topic("raw.auto")
     loading, fresh, produced = Loading(stream.client), Fresh(), dict[str, float]()
 
@@ -74,10 +94,12 @@ def latencies(stream: Stream, rate: float, seconds: float) -> Latencies:
         loading.poll()
 
     with (
-        stream.worker("ingest,detect"),
+        ExitStack() as running,
         stream.committed("detect", stream.topic("counters")) as ask,
-        closing(_Arrivals(stream)) as arrivals,
+        closing(read(stream)) as arrivals,
     ):
+        for roles in workers:
+            running.enter_context(stream.worker(roles))
         # Once without a clock, so that nothing starts while it is measured.
         paced(500, 3, step)
         eventually(lambda: ask() > 0, "the worker to work", 60)

@@ -14,13 +14,13 @@ from typing import Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from pipeline.lab.kafka import Kafka
 from tests.benchmarks.latency import latencies
 from tests.benchmarks.load import PARTITIONS, Loading, observations
 from tests.benchmarks.soak import soak
 from tests.benchmarks.trails import trail_lines
 from tests.benchmarks.workers import Stream
 from tests.logs import authorizer_lines
-from tests.servers.kafka import Kafka
 
 _RUNS = 3
 _NAIVE = 20_000

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from pipeline.config import Config, load
+from pipeline.lab.kafka import Kafka
 from pipeline.runtimes.kafka.connection import client
 from tests.benchmarks.load import PARTITIONS
 from tests.commands import SCRIPT, auditstream
-from tests.servers.kafka import Kafka
 
 _LOOK_S = 0.05
 _PATIENCE_S = 300.0
@@ -38,14 +38,23 @@ class Stream:
     Args:
         folder: one of its own; its name is the stream's.
         raw: topics to read beside its own, with their source.
+        more: TOML of further sections.
+        prefix: of its topics, if another stream's are read.
     """
 
-    def __init__(self, kafka: Kafka, folder: Path, raw: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        kafka: Kafka,
+        folder: Path,
+        raw: Mapping[str, str] | None = None,
+        more: str = "",
+        prefix: str = "",
+    ) -> None:
         folder.mkdir()
         self.name, self._folder = folder.name, folder
         (folder / "password").write_text(kafka.users["admin"])
         settings = {
-            "brokers": kafka.bootstrap(), "prefix": self.name, "group": self.name,
+            "brokers": kafka.bootstrap(), "prefix": prefix or self.name, "group": self.name,
             "partitions": PARTITIONS, "replication": 1, "session_s": 6, "folder": str(folder),
         }  # fmt: skip
         lines = ["[kafka]", *(f"{name} = {json.dumps(said)}" for name, said in settings.items())]
@@ -53,7 +62,7 @@ class Stream:
             lines += ["[[kafka.raw]]", f'topic = "{topic}"', f'source = "{source}"']
         lines += [
             "[kafka.sasl]", 'mechanism = "SCRAM-SHA-256"', 'username = "admin"',
-            f'password_file = "{folder / "password"}"',
+            f'password_file = "{folder / "password"}"', more,
         ]  # fmt: skip
         self.path = folder / "auditstream.toml"
         self.path.write_text("\n".join(lines), "utf-8")

@@ -1,7 +1,8 @@
 """``make chaos``: kill what runs at random moments, and compare with what was left alone.
 
 First an embedded run over a million lines, killed twenty times; then the stream over a million
-records, whose workers are killed twenty times, and more (:mod:`tests.chaos.stream`).
+records, whose workers are killed twenty times, and more (:mod:`tests.chaos.stream`); then the same
+with all of it indexed, and the store away, read-only, slow, and never with room enough.
 """
 
 from __future__ import annotations
@@ -23,15 +24,19 @@ def main() -> int:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--stream", action="store_true", help="the stream alone")
     which.add_argument("--embedded", action="store_true", help="the embedded run alone")
+    which.add_argument("--store", action="store_true", help="the stream with the store alone")
     parser.add_argument("--records", "--lines", type=int, default=1_000_000)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the moments")
     given = parser.parse_args()
-    status = 0
-    if not given.stream:
-        status = _embedded(given.records, given.kills, given.seed)
-    if not given.embedded:
-        status = _stream(given.records, given.kills, given.seed) or status
+    how, status = (given.records, given.kills, given.seed), 0
+    everything = not (given.embedded or given.stream or given.store)
+    if given.embedded or everything:
+        status = _embedded(*how)
+    if given.stream or everything:
+        status = _stream(*how, store=False) or status
+    if given.store or everything:
+        status = _stream(*how, store=True) or status
     return status
 
 
@@ -69,11 +74,13 @@ def _tell(kill: Kill) -> None:
     )
 
 
-def _stream(records: int, kills: int, seed: int) -> int:
-    plan = Plan(records, kills, seed, batch_records=max(100, min(10_000, records // 200)))
+def _stream(records: int, kills: int, seed: int, store: bool) -> int:
+    batch_records = max(100, min(10_000, records // 200))
+    plan = Plan(records, kills, seed, batch_records=batch_records, store=store)
     # Kept where it ends badly: what was said, and the brokers' data, tell why.
     folder = Path(tempfile.mkdtemp(prefix="auditstream-chaos-"))
-    print(f"\nThe stream: {records:,} records, {kills} kills, seed {seed}, in {folder}")
+    what = "The stream and the store" if store else "The stream"
+    print(f"\n{what}: {records:,} records, {kills} kills, seed {seed}, in {folder}")
     print(f"{'after':>8}{'collected':>12}{'ingested':>12}{'counted':>12}  what", flush=True)
     try:
         outcome = disturbed(folder, plan, _tell_stream)

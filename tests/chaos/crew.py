@@ -9,10 +9,12 @@ from collections import Counter
 from dataclasses import dataclass
 from random import Random
 
-from tests.streams import Running, StreamOn
+from tests.streams import StreamOn
+from tests.worker_process import Running
 
 _RAISED = re.compile(r"(pipeline|aiokafka|faust|confluent_kafka|cimpl)[\w.]*: ")
 _POSTS = (("ingest", "detect"), ("ingest",), ("detect",))
+_INDEXING = (("index",), ("index",))
 """Who works, when all do: each role twice."""
 _STARTED_S = 4.0
 _TROUBLED_S = 90.0
@@ -47,7 +49,8 @@ class Crew:
         troubled_until: when workers may be expected to have found to their brokers again.
     """
 
-    def __init__(self, stream: StreamOn, random: Random) -> None:
+    def __init__(self, stream: StreamOn, random: Random, indexing: bool = False) -> None:
+        self._posts = (*_POSTS, *(_INDEXING if indexing else ()))
         self._stream, self._random = stream, random
         self.members: list[Member] = []
         self.deaths: Counter[str] = Counter()
@@ -58,7 +61,7 @@ class Crew:
 
     def muster(self) -> None:
         """Everybody to their posts."""
-        self._vacant = [(0.0, post) for post in _POSTS]
+        self._vacant = [(0.0, post) for post in self._posts]
         self.tend()
 
     def tend(self) -> None:

@@ -5,36 +5,31 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 
 class Door:
-    """Forwards TCP connections to a port of this machine. Its own port stays the same.
+    """Forwards TCP connections to an address of this machine. Its own port stays the same.
 
     Closed, it lets nobody in: connections are refused, as those to a server that is away.
     """
 
-    def __init__(self, behind: int) -> None:
-        self._behind = behind
+    def __init__(self, behind: int, host: str = "127.0.0.1", at: str = "127.0.0.1") -> None:
+        self._behind, self._at = (host, behind), at
         self.port = 0
         self._listening: socket.socket | None = None
+        self._inside: set[socket.socket] = set()
 
     def __enter__(self) -> Self:
         self.open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def open(self) -> None:
         """Let everybody in."""
-        self._listening = socket.create_server(("127.0.0.1", self.port))
+        self._listening = socket.create_server((self._at, self.port))
         self.port = self._listening.getsockname()[1]
         threading.Thread(target=self._let_in, args=(self._listening,), daemon=True).start()
 
@@ -47,6 +42,13 @@ class Door:
             self._listening.close()
             self._listening = None
 
+    def slam(self) -> None:
+        """Let nobody in, and cut off whoever is inside."""
+        self.close()
+        for one in list(self._inside):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
     def _let_in(self, listening: socket.socket) -> None:
         while True:
             try:
@@ -54,12 +56,21 @@ class Door:
             except OSError:
                 return
             try:
-                host = socket.create_connection(("127.0.0.1", self._behind))
+                host = socket.create_connection(self._behind)
             except OSError:
                 guest.close()
                 continue
-            for one, other in ((guest, host), (host, guest)):
-                threading.Thread(target=_carry, args=(one, other), daemon=True).start()
+            threading.Thread(target=self._attend, args=(guest, host), daemon=True).start()
+
+    def _attend(self, guest: socket.socket, host: socket.socket) -> None:
+        self._inside |= {guest, host}
+        back = threading.Thread(target=_carry, args=(host, guest), daemon=True)
+        back.start()
+        _carry(guest, host)
+        back.join()
+        self._inside -= {guest, host}
+        guest.close()
+        host.close()
 
 
 def _carry(one: socket.socket, other: socket.socket) -> None:

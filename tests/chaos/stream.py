@@ -6,6 +6,7 @@ view of the stream must be that of one undisturbed embedded run.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,13 +16,16 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+from opensearchpy.exceptions import OpenSearchException
+
 from pipeline.config import load
+from pipeline.lab.kafka import Kafka
 from tests.chaos.crew import SESSION_S, Crew
 from tests.chaos.door import Door
 from tests.chaos.feed import Collector, inputs
 from tests.chaos.gauge import Gauge
+from tests.chaos.shelf import Shelf
 from tests.commands import auditstream
-from tests.servers.kafka import Kafka
 from tests.servers.registry import API, Registry
 from tests.streams import QUICK, StreamOn, View, digested, embedded
 
@@ -32,6 +36,8 @@ _REFUSED_S = 90.0
 _APPLIED_S = 900.0
 _AHEAD = 0.15
 """Share of all records that the collector may be ahead: it is to be at work until late."""
+_MANY = 100_000
+"""Records for which it is worth while that Java compiles for speed."""
 
 
 class Told(NamedTuple):
@@ -45,6 +51,7 @@ class Told(NamedTuple):
 
 
 Tell = Callable[[Told], None]
+_STORE = ("store_away", "store_blocked", "store_slow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,7 @@ class Plan:
 
     Attributes:
         deadline_s: how long what is left may take when all has happened.
+        store: whether all is indexed, too; `away_s`: how long the store is away then.
     """
 
     records: int
@@ -63,11 +71,13 @@ class Plan:
     grown: int = 6
     batch_records: int = 2_000
     deadline_s: float = 600
+    store: bool = False
+    away_s: float = 60
 
     def schedule(self, random: Random) -> list[tuple[float, str]]:
         """Steps in order, each with the share of the records after which it happens."""
         planned = [(random.random() * 0.95, "kill") for _ in range(self.kills)]
-        names = [*self.steps]
+        names = [*self.steps, *(_STORE if self.store else ())]
         random.shuffle(names)
         for number, name in enumerate(names):
             # Evenly, so that each of them meets the work, and none the other.
@@ -111,27 +121,43 @@ def disturbed(folder: Path, plan: Plan, tell: Tell) -> Outcome:
             registry = stack.enter_context(Registry(folder / "registry"))
             door = stack.enter_context(Door(registry.port))
             more["registry.url"] = f"http://127.0.0.1:{door.port}{API}"
+        shelf = None
+        if plan.store:
+            random = Random(f"store {plan.seed}")
+            many = plan.records > _MANY
+            shelf = stack.enter_context(Shelf(folder / "opensearch", random, plan.away_s, many))
+            said += f"\n{shelf.section}"
         stream = StreamOn(
             kafka, folder / "stream", "chaos", said, plan.partitions,
             batch_records=plan.batch_records, **more,
         )  # fmt: skip
         if door is not None:
             stream.command("registry", "apply")
-        chaos = _Chaos(stream, kafka, door, plan, tell)
+        chaos = _Chaos(stream, kafka, door, shelf, plan, tell)
         stack.callback(chaos.close)
         return chaos.run(expected)
+
+
+class _Waking(partial[None]):
+    """Of somebody stunned."""
 
 
 class _Chaos:
     """One run. What may happen are its methods `do_…`; each says what happened, or nothing."""
 
     def __init__(
-        self, stream: StreamOn, kafka: Kafka, door: Door | None, plan: Plan, tell: Tell
+        self,
+        stream: StreamOn,
+        kafka: Kafka,
+        door: Door | None,
+        shelf: Shelf | None,
+        plan: Plan,
+        tell: Tell,
     ) -> None:
         self._stream, self._kafka, self._door, self._plan = stream, kafka, door, plan
-        self._tell = tell
+        self._shelf, self._tell = shelf, tell
         self._random = Random(plan.seed)
-        self._crew = Crew(stream, Random(self._random.random()))
+        self._crew = Crew(stream, Random(self._random.random()), indexing=plan.store)
         self._collector = Collector(stream)
         self._gauge = Gauge(stream)
         self._later: list[tuple[float, Callable[[], None]]] = []
@@ -156,7 +182,9 @@ class _Chaos:
             if what:
                 self._outcome.happened[name] = self._outcome.happened.get(name, 0) + 1
                 self._say(what)
-        self._await(lambda: self._collector.done and not self._later and self._stream.finished())
+        roles = ("ingest", "detect", "index") if self._shelf else ("ingest", "detect")
+        finished = partial(self._stream.finished, roles)
+        self._await(lambda: self._collector.done and not self._later and finished())
         self._crew.disband()
         self._say("all is worked off; comparing")
         return self._compared(expected)
@@ -177,7 +205,7 @@ class _Chaos:
     def do_zombie(self) -> str:
         self._await(self._crew.at_work)
         member = self._crew.stun()
-        self._after(2.5 * SESSION_S, lambda: self._crew.wake(member))
+        self._after(2.5 * SESSION_S, _Waking(self._crew.wake, member))
         return f"stunned worker {member.number}"
 
     def do_collector(self) -> str:
@@ -209,10 +237,32 @@ class _Chaos:
         self._door.open()
         return f"the registry is back; a worker said: {done.stderr.strip()[:120]}; +{went_on:,}"
 
+    def do_store_away(self) -> str:
+        assert self._shelf is not None
+        away_s = self._shelf.stop()
+        self._after(away_s, self._shelf.start)
+        return f"the store is away for {away_s:.0f} s"
+
+    def do_store_blocked(self) -> str:
+        assert self._shelf is not None
+        try:
+            name, seconds = self._shelf.block()
+        except OpenSearchException:
+            return ""
+        if name:
+            self._after(seconds, partial(self._shelf.release, name))
+        return f"{name} is read-only for {seconds:.0f} s" if name else ""
+
+    def do_store_slow(self) -> str:
+        assert self._shelf is not None
+        threading.Thread(target=self._shelf.crawl, daemon=True).start()
+        return "the store crawls"
+
     def do_grow(self) -> str:
         """More partitions. The collector is killed before, and goes on after."""
         fed = self._collector.kill()
-        self._later = []
+        # Zombies among them; the store's own time goes on.
+        self._later = [one for one in self._later if not isinstance(one[1], _Waking)]
         self._crew.disband()
         stream = self._stream
         before, after = (f"partitions = {n}\n" for n in (self._plan.partitions, self._plan.grown))
@@ -274,6 +324,9 @@ class _Chaos:
         view = stream.view(digested)
         outcome.differences += self._crew.faults
         outcome.differences += view.differences(expected)
+        if self._shelf is not None:
+            outcome.differences += self._shelf.differences(expected)
+            outcome.differences += self._shelf.reconciled(stream)
         told = view.account["events"]
         if stream.written != told:
             outcome.differences.append(f"{stream.written:,} events in the topic, {told:,} told of")

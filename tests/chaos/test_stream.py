@@ -22,3 +22,13 @@ def test_a_stream_whose_workers_die_comes_to_what_one_run_does(tmp_path: Path) -
     assert outcome.events > 3_000
     assert outcome.duplicates > 0
     assert outcome.findings > 17
+
+
+def test_a_store_in_trouble_comes_to_what_one_run_does(tmp_path: Path) -> None:
+    told: list[Told] = []
+    plan = Plan(2_000, 2, 11, (), 2, 3, batch_records=100, store=True, away_s=4)
+    outcome = disturbed(tmp_path, plan, told.append)
+    assert outcome.differences == []
+    assert outcome.happened["kill"] == 2
+    assert outcome.happened["store_away"] == 1
+    assert outcome.findings > 17
