@@ -1,5 +1,5 @@
 # Everything a developer runs. `make` alone says what there is.
-#   ARGS=...    is handed on to the command of run, test, bench, chaos and lock
+#   ARGS=...    is handed on to the command of run, test, lab, bench, chaos and lock
 #   PYTHON=...  is the interpreter to build the environment with (3.11 or later)
 
 # bash, because set-up pipes pip through a progress line and must still see pip fail.
@@ -69,7 +69,7 @@ run: $(RUN_READY) ## Start auditstream (its options go into ARGS="...")
 
 .PHONY: test
 test: $(DEV_READY) ## Run all tests, those against real servers too
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: check
 check: $(DEV_READY) ## Check formatting, lint, types, import rules and lock files
@@ -79,6 +79,10 @@ check: $(DEV_READY) ## Check formatting, lint, types, import rules and lock file
 	@$(BIN)/lint-imports --no-logo
 	@! grep -nE '://|--(extra-)?index-url|--find-links|--trusted-host|(^|[ =])/|@ ' requirements/*.lock \
 	  || { echo 'lock files must name no host and no path of a machine' >&2; exit 1; }
+
+.PHONY: lab
+lab: $(DEV_READY) ## Play the incident on real servers of its own (ARGS=--keep: look around)
+	@$(BIN)/auditstream lab $(ARGS)
 
 .PHONY: bench
 bench: $(DEV_READY) ## Measure throughput and cost per event

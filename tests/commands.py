@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 
 SCRIPT = str(Path(sys.executable).with_name("auditstream"))
 

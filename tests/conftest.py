@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+
+def pytest_configure() -> None:
+    """Have commands that tests start hear an interrupt, also where the tests themselves run in a
+    shell's background: a signal that is ignored is so in every process begun there."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

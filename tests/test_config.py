@@ -57,7 +57,12 @@ def test_the_printed_example_is_complete_and_its_comments_are_settings(tmp_path:
         ("[[estates]]\nname = 'a'\nclusters = ['b']\n[[estates]]\nname = 'b'", "'b' is in two"),
         ("[[own]]\nprincipal = 'User:auditstream-*'", "own.0.principal"),
         ("[[own]]\nprincipal = 'auditstream-ingest'", "own.0.principal"),
-        ("[[own]]\nrole = 'index'", "own.0.role"),
+        ("[[own]]\nrole = 'archive'", "own.0.role"),
+        ("[[silence]]\nsource = 'nonsense'", "silence.0.source"),
+        ("[[silence]]\nafter_s = -1", "silence.0.after_s"),
+        ("[kafka]\nlag_left_percent = 91", "lag_left_percent"),
+        ("[metrics]\nlisten = '9464'", "metrics.listen: '9464' is nowhere to listen"),
+        ("[metrics]\nlisten = '::1:9464'", "an IPv6 address stands in brackets"),
         ("[[own]]\nnetworks = ['192.0.2.0/99']", "own.0.networks"),
         ("[detectors.audit_principal_misuse]\nown = {}", "audit_principal_misuse.own"),
         ("stroe = 'x'", "stroe"),
@@ -137,6 +142,7 @@ def test_own_principals_are_told_to_the_engine_and_to_their_detector(tmp_path: P
     patterns = {r.pattern for own in told.own.values() for o in own for r in o.rights}
     assert {p for p in patterns if not p.startswith("seen.")} == {
         "auditstream-ingest", "auditstream-ingest-*", "auditstream-detect", "auditstream-detect-*",
+        "auditstream-index",
     }  # fmt: skip
     assert config.plan().exclude is not None
 

@@ -87,10 +87,10 @@ def _detectors(arguments: argparse.Namespace) -> int:
 def _schema(arguments: argparse.Namespace) -> int:
     from schemas.avro import NAMES
     from schemas.field_table import field_table
-    from schemas.index_template import templates
+    from schemas.index_template import PREFIX, templates
 
     avro = {name: files("schemas") / f"{name}.avsc" for name in NAMES}
-    indexes = {f"opensearch-{name}": t for name, t in templates().items()}
+    indexes = {f"opensearch-{name.removeprefix(PREFIX)}": t for name, t in templates().items()}
     names = [*avro, *indexes, "fields"]
     wanted = arguments.name
     if wanted is None:

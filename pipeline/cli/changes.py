@@ -16,7 +16,7 @@ from pipeline.cli import story
 from pipeline.cli.present import Column, Row, lines, short, table, when, who
 from pipeline.cli.show import filters, opened
 from pipeline.query import Query
-from pipeline.sinks.sqlite_query import SqliteReader
+from pipeline.sinks.reading import Reader
 from schemas.changes import Change
 from schemas.networks import within
 from schemas.patterns import matches
@@ -41,7 +41,7 @@ def add(commands: Any) -> None:
             p.add_argument("--each", action="store_true", help=said)
 
 
-def all_changes(reader: SqliteReader) -> list[Change]:
+def all_changes(reader: Reader) -> list[Change]:
     """Every change the store's events tell of, in order of (time, id)."""
     return sorted((c for _, found in joined(reader.legs()) for c in found), key=_order)
 
@@ -78,18 +78,18 @@ def _order(change: Change) -> tuple[int, str]:
 
 
 def _changes(arguments: argparse.Namespace) -> int:
-    reader, query, limit = opened(arguments)
-    found = list(islice(_wanted(all_changes(reader), query, arguments.change), limit))
-    if arguments.format == "jsonl":
-        lines(orjson.dumps(document(change)) for change in found)
-    elif not table(map(document, found), _COLUMNS):
-        print("nothing found")
-    if arguments.change and arguments.format == "table":
-        _print_legs(reader, found)
+    with opened(arguments) as (reader, query, limit):
+        found = list(islice(_wanted(all_changes(reader), query, arguments.change), limit))
+        if arguments.format == "jsonl":
+            lines(orjson.dumps(document(change)) for change in found)
+        elif not table(map(document, found), _COLUMNS):
+            print("nothing found")
+        if arguments.change and arguments.format == "table":
+            _print_legs(reader, found)
     return 0
 
 
-def _print_legs(reader: SqliteReader, found: Iterable[Change]) -> None:
+def _print_legs(reader: Reader, found: Iterable[Change]) -> None:
     for change in found:
         print()
         names = {leg.id: leg.leg for leg in change.legs}
@@ -98,7 +98,25 @@ def _print_legs(reader: SqliteReader, found: Iterable[Change]) -> None:
 
 
 def _timeline(arguments: argparse.Namespace) -> int:
-    reader, query, limit = opened(arguments)
+    with opened(arguments) as (reader, query, limit):
+        merged = _merged(arguments, reader, query)
+        if arguments.format == "jsonl":
+            entries = islice((row for _, _, row in merged), limit)
+            lines(bytes(e["ocsf"]) if "ocsf" in e else orjson.dumps(e) for e in entries)
+            return 0
+        shown: Iterator[Row] = (_entry(row) for _, _, row in merged)
+        columns = _ENTRY_COLUMNS
+        if not (arguments.each or arguments.change):
+            found = ((row["first_time"], "", row) for row in reader.findings(query))
+            with_findings = heapq.merge(found, merged, key=lambda e: e[:2])
+            shown, columns = story.told(with_findings, _entry), _STORY_COLUMNS
+        if not table(islice(shown, limit), columns):
+            print("nothing found")
+    return 0
+
+
+def _merged(arguments: argparse.Namespace, reader: Reader, query: Query) -> Iterator[story.Entry]:
+    """Changes, and events that are told of by none, in order of (time, id)."""
     everything = all_changes(reader)
     told = {leg.id for change in everything for leg in change.legs}
     wanted = list(_wanted(everything, query, arguments.change))
@@ -109,20 +127,7 @@ def _timeline(arguments: argparse.Namespace) -> int:
     else:
         rows = (row for row in reader.events(query) if row["id"].hex() not in told)
     events = ((row["time"], row["id"].hex(), row) for row in rows)
-    merged = heapq.merge(changes, events, key=lambda e: e[:2])
-    if arguments.format == "jsonl":
-        entries = islice((row for _, _, row in merged), limit)
-        lines(bytes(e["ocsf"]) if "ocsf" in e else orjson.dumps(e) for e in entries)
-        return 0
-    shown: Iterator[Row] = (_entry(row) for _, _, row in merged)
-    columns = _ENTRY_COLUMNS
-    if not (arguments.each or arguments.change):
-        found = ((row["first_time"], "", row) for row in reader.findings(query))
-        with_findings = heapq.merge(found, merged, key=lambda e: e[:2])
-        shown, columns = story.told(with_findings, _entry), _STORY_COLUMNS
-    if not table(islice(shown, limit), columns):
-        print("nothing found")
-    return 0
+    return heapq.merge(changes, events, key=lambda e: e[:2])
 
 
 def _entry(row: Row) -> Row:

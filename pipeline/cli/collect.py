@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pipeline.cli.present import Row, notice, table
-from pipeline.cli.run import INTERRUPTED, ProgressLine, inputs_of
+from pipeline.cli.run import INTERRUPTED, ProgressLine, add_input, inputs_of
 from pipeline.collectors.progress import Progress
 from pipeline.config import load
 from pipeline.errors import ArgumentError
@@ -33,14 +33,7 @@ def add(commands: Any) -> None:
     )
     p.set_defaults(run=_run)
     p.add_argument("--config", type=Path, metavar="F", help="see `auditstream config`, [kafka]")
-    p.add_argument(
-        "--input",
-        action="append",
-        default=[],
-        metavar="SOURCE=PATH",
-        help="source (or auto) and a file, folder, glob, .gz or -; takes the place of the "
-        "configuration's inputs; may be repeated",
-    )
+    add_input(p, "a file, folder, glob, .gz or -")
     p.add_argument("--follow", action="store_true", help="go on as files grow, until interrupted")
     p.add_argument(
         "--progress",

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 from pipeline.batch import Stream
 from pipeline.cli.present import clean
 from pipeline.cli.run import inputs_of
+from pipeline.cli.stores import HELP, is_address, reading
 from pipeline.collectors.files import LineReader, discover, open_stream
 from pipeline.config import Config, Input, load
 from pipeline.engine import Plan, ingest
 from pipeline.errors import AuditstreamError
+from pipeline.query import Query
 from pipeline.sinks.sqlite_query import SqliteReader
 
 _LOOKED_AT_BYTES = 4 * 1024 * 1024
@@ -40,7 +42,7 @@ def add(commands: Any) -> None:
     p.set_defaults(run=_run)
     p.add_argument("--config", type=Path, metavar="F")
     p.add_argument("--input", action="append", default=[], metavar="SOURCE=PATH")
-    p.add_argument("--store", type=Path, metavar="PATH")
+    p.add_argument("--store", metavar="STORE", help=HELP)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -52,10 +54,10 @@ def _run(arguments: argparse.Namespace) -> int:
         checks.append(Check("ok", f"configuration {arguments.config or '(defaults)'}"))
     except AuditstreamError as error:
         checks.append(Check("bad", "configuration", str(error)))
-    path = arguments.store or Path(config.store)
-    checks += _store(path, required=bool(arguments.store))
-    if config.principals and path.exists():
-        checks += _strangers(path)
+    store = arguments.store or config.store
+    checks += _index(store, config) if is_address(store) else _store(Path(store), arguments.store)
+    if config.principals and checks[-1].level == "ok":
+        checks += _strangers(store, config)
     inputs = inputs_of(arguments.input, config)
     if not inputs:
         checks.append(Check("note", "no inputs", "name them with --input or in the configuration"))
@@ -88,7 +90,17 @@ def _installation() -> list[Check]:
     return checks
 
 
-def _store(path: Path, required: bool) -> list[Check]:
+def _index(store: str, config: Config) -> list[Check]:
+    """Whether OpenSearch can be read."""
+    try:
+        with reading(store, config) as reader:
+            some = any(reader.events(Query(), limit=1))
+    except AuditstreamError as error:
+        return [Check("bad", f"store {store}", str(error))]
+    return [Check("ok", f"store {store}: {'it holds events' if some else 'no events yet'}")]
+
+
+def _store(path: Path, required: object) -> list[Check]:
     if not path.exists() and not required:
         return [Check("ok", f"store {path}: not there yet; `auditstream run` makes it")]
     try:
@@ -104,16 +116,13 @@ def _store(path: Path, required: bool) -> list[Check]:
     return [Check("ok", f"store {path}: {events:,} events")]
 
 
-def _strangers(path: Path) -> list[Check]:
+def _strangers(store: str, config: Config) -> list[Check]:
     """Principals that no entry of the configuration covers."""
     try:
-        reader = SqliteReader(path)
-        sql = "SELECT DISTINCT actor FROM events WHERE actor_kind = 'unknown' ORDER BY 1"
-        rows = reader.all(sql)
-        reader.close()
+        with reading(store, config) as reader:
+            names = reader.strangers()
     except AuditstreamError:
         return []
-    names = [row["actor"] for row in rows if row["actor"]]
     if not names:
         return [Check("ok", "every principal is covered by the configuration")]
     shown = ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")

@@ -14,7 +14,24 @@ from importlib.metadata import version
 from io import TextIOWrapper
 from typing import NoReturn
 
-from pipeline.cli import about, changes, collect, doctor, registry, run, show, topics, worker
+from pipeline.cli import (
+    about,
+    changes,
+    collect,
+    dashboards,
+    doctor,
+    hold,
+    lab,
+    opensearch,
+    reconcile,
+    registry,
+    replay,
+    retention,
+    run,
+    show,
+    topics,
+    worker,
+)
 from pipeline.cli.present import clean
 from pipeline.errors import AuditstreamError
 
@@ -37,7 +54,24 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"auditstream {version('auditstream')}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for group in (run, collect, worker, topics, registry, show, changes, about, doctor):
+    for group in (
+        run,
+        collect,
+        worker,
+        topics,
+        registry,
+        opensearch,
+        dashboards,
+        reconcile,
+        retention,
+        hold,
+        replay,
+        show,
+        changes,
+        about,
+        doctor,
+        lab,
+    ):
         group.add(commands)
     return top
 

@@ -16,6 +16,7 @@ import orjson
 
 from pipeline.cli.present import clean, notice, table
 from pipeline.cli.show import finding_columns
+from pipeline.cli.stores import file_of
 from pipeline.config import Config, Input, load
 from pipeline.errors import ArgumentError
 from pipeline.query import Query
@@ -41,17 +42,22 @@ def add(commands: Any) -> None:
     )
     p.set_defaults(run=_run)
     p.add_argument("--config", type=Path, metavar="F", help="see `auditstream config`")
-    p.add_argument(
+    add_input(p, "a file, folder, glob, .gz, - or kafka:TOPIC")
+    p.add_argument("--store", metavar="PATH", help="default: the configuration's")
+    p.add_argument("--follow", action="store_true", help="go on as files grow, until interrupted")
+    p.add_argument("--summary", choices=("text", "json"), default="text")
+
+
+def add_input(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the argument that :func:`inputs_of` reads; `what` it may name, in words."""
+    parser.add_argument(
         "--input",
         action="append",
         default=[],
         metavar="SOURCE=PATH",
-        help="source (or auto) and a file, folder, glob, .gz, - or kafka:TOPIC; takes the place of "
-        "the configuration's inputs; may be repeated",
+        help=f"source (or auto) and {what}; takes the place of the configuration's inputs; may be "
+        "repeated",
     )
-    p.add_argument("--store", type=Path, metavar="PATH", help="default: the configuration's")
-    p.add_argument("--follow", action="store_true", help="go on as files grow, until interrupted")
-    p.add_argument("--summary", choices=("text", "json"), default="text")
 
 
 def inputs_of(given: list[str], config: Config) -> list[Input]:
@@ -80,7 +86,7 @@ def _run(arguments: argparse.Namespace) -> int:
     config = load(arguments.config)
     inputs = inputs_of(arguments.input, config)
     if inputs:
-        path = arguments.store or Path(config.store)
+        path = file_of(arguments.store or config.store)
         return _into(path, config, inputs, arguments)
     if arguments.follow:
         raise ArgumentError("--follow needs an --input, or a configuration with inputs")
@@ -88,7 +94,7 @@ def _run(arguments: argparse.Namespace) -> int:
         tempfile.TemporaryDirectory(prefix="auditstream-") as folder,
         as_file(files("pipeline") / "incident") as incident,
     ):
-        path = arguments.store or Path(folder) / "incident.db"
+        path = file_of(arguments.store or f"{folder}/incident.db")
         print("Playing the bundled incident, captured from a real broker.\n", flush=True)
         config = _as_bundled(config, incident)
         status = _into(path, config, list(config.inputs), arguments)

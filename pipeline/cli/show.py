@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from pipeline.cli import stores
 from pipeline.cli.present import Column, Row, as_csv, clean, lines, table, when, who
 from pipeline.config import load
 from pipeline.errors import ArgumentError
 from pipeline.query import Query, make
-from pipeline.sinks.sqlite_query import SqliteReader
+from pipeline.sinks.reading import Reader
 from pipeline.sinks.sqlite_schema import DEAD_LETTER_COLUMNS, EVENT_COLUMNS, FINDING_COLUMNS
 from schemas.vocabulary import SEVERITY_NAMES
 
@@ -44,8 +46,9 @@ def filters(
     p: argparse.ArgumentParser, formats: Sequence[str] = _FORMATS, without: Sequence[str] = ()
 ) -> None:
     """Add what every command that answers questions takes, but for options that mean nothing."""
+    p.epilog = stores.LOGIN
     p.add_argument("--config", type=Path, metavar="F", help="configuration that names the store")
-    p.add_argument("--store", type=Path, metavar="PATH", help="default: the configuration's")
+    p.add_argument("--store", metavar="STORE", help=stores.HELP)
     p.add_argument("--since", metavar="TIME", help="from this time on, UTC unless it has an offset")
     p.add_argument("--until", metavar="TIME", help="before this time")
     p.add_argument("--actor", help="principal (User:alice) or its name; * for anything")
@@ -62,7 +65,8 @@ def filters(
     p.add_argument("--format", choices=formats, default="table")
 
 
-def opened(arguments: argparse.Namespace) -> tuple[SqliteReader, Query, int | None]:
+@contextmanager
+def opened(arguments: argparse.Namespace) -> Iterator[tuple[Reader, Query, int | None]]:
     """The store, the question, and how many answers at most."""
     query = make(
         since=arguments.since, until=arguments.until, actor=arguments.actor,
@@ -72,8 +76,9 @@ def opened(arguments: argparse.Namespace) -> tuple[SqliteReader, Query, int | No
     )  # fmt: skip
     if arguments.limit is not None and not 0 < arguments.limit < sys.maxsize:
         raise ArgumentError(f"--limit {arguments.limit}: a number from 1 on")
-    path = arguments.store or Path(load(arguments.config).store)
-    return SqliteReader(path), query, arguments.limit
+    config = load(arguments.config)
+    with stores.reading(arguments.store or config.store, config) as reader:
+        yield reader, query, arguments.limit
 
 
 def _show(
@@ -102,12 +107,12 @@ def _raw(row: Row) -> bytes:
 
 
 def _events(arguments: argparse.Namespace) -> int:
-    reader, query, limit = opened(arguments)
-    rows = islice(reader.events(query), limit)
-    if arguments.raw:
+    with opened(arguments) as (reader, query, limit):
+        rows = reader.events(query, limit)
+        if not arguments.raw:
+            return _show(arguments, rows, _EVENT_COLUMNS, EVENT_COLUMNS)
         lines(_raw(row) for row in rows)
         return 0
-    return _show(arguments, rows, _EVENT_COLUMNS, EVENT_COLUMNS)
 
 
 _EVENT_COLUMNS: list[Column] = [
@@ -121,25 +126,28 @@ _EVENT_COLUMNS: list[Column] = [
 
 
 def _findings(arguments: argparse.Namespace) -> int:
-    reader, query, limit = opened(arguments)
-    # Of one that was taken back, too, its id is asked for.
-    found = reader.findings(query, arguments.history or arguments.id is not None)
-    if arguments.id is not None:
-        wanted = arguments.id.lower()
-        named = [row for row in found if row["id"].hex().startswith(wanted)]
-        last = {row["id"]: row for row in named}
-        found = iter(named if arguments.history else last.values())
-        if arguments.format == "table" and not arguments.history:
-            for row in last.values():
-                _whole(reader, row)
-            if not last:
-                print("nothing found")
-            return 0
-    rows = islice(found, limit)
-    return _show(arguments, rows, finding_columns(arguments.history), FINDING_COLUMNS)
+    with opened(arguments) as (reader, query, limit):
+        if arguments.id is not None:
+            return _named(arguments, reader, query, limit)
+        rows = reader.findings(query, arguments.history, limit=limit)
+        return _show(arguments, rows, finding_columns(arguments.history), FINDING_COLUMNS)
 
 
-def _whole(reader: SqliteReader, row: Row) -> None:
+def _named(arguments: argparse.Namespace, reader: Reader, query: Query, limit: int | None) -> int:
+    """Findings by their id, those too that were taken back."""
+    named = list(reader.findings(query, history=True, named=arguments.id.lower()))
+    found = named if arguments.history else list({row["id"]: row for row in named}.values())
+    if arguments.format != "table" or arguments.history:
+        columns = finding_columns(arguments.history)
+        return _show(arguments, islice(found, limit), columns, FINDING_COLUMNS)
+    for row in found:
+        _whole(reader, row)
+    if not found:
+        print("nothing found")
+    return 0
+
+
+def _whole(reader: Reader, row: Row) -> None:
     """Print a finding with what it rests on and what to do."""
     document = orjson.loads(row["ocsf"])
     said = document["auditstream"]
@@ -174,8 +182,6 @@ def finding_columns(history: bool = False) -> list[Column]:
 
 
 def _dead_letters(arguments: argparse.Namespace) -> int:
-    reader, query, limit = opened(arguments)
-    rows = islice(reader.dead_letters(query), limit)
     columns: list[Column] = [
         ("CARRIER", lambda r: r["carrier"], 60),
         ("POSITION", lambda r: str(r["position"]), 14),
@@ -184,4 +190,6 @@ def _dead_letters(arguments: argparse.Namespace) -> int:
         ("BYTES", lambda r: str(r["length"]), 12),
         ("WHAT", lambda r: f"{r['detail']}: {r['head']}", 0),
     ]
-    return _show(arguments, rows, columns, DEAD_LETTER_COLUMNS)
+    with opened(arguments) as (reader, query, limit):
+        rows = reader.dead_letters(query, limit)
+        return _show(arguments, rows, columns, DEAD_LETTER_COLUMNS)

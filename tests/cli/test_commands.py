@@ -13,7 +13,7 @@ import pytest
 
 from detectors.contract import Detector, EstateDetector
 from pipeline.batch import Source
-from pipeline.cli import main
+from pipeline.cli.main import main
 from pipeline.config import Config, load
 from pipeline.registry import detectors, sources
 from schemas.avro import NAMES

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from pipeline.config import load
+from pipeline.lab.incident import DEEDS, OUTSIDER_HOST
+from pipeline.lab.incident.capture import surround
+from pipeline.lab.incident.desk import PRINCIPAL
+from pipeline.lab.incident.trail import FOREIGN_ACCOUNT, ROLE, SUPPORT_ROLE
 from schemas.vocabulary import SEVERITY_NAMES
 from tests.commands import auditstream, summary
-from tests.servers.incident import DEEDS, OUTSIDER_HOST
-from tests.servers.incident.capture import surround
-from tests.servers.incident.desk import PRINCIPAL
-from tests.servers.incident.trail import FOREIGN_ACCOUNT, ROLE, SUPPORT_ROLE
 
 FOLDER = Path(__file__).parents[2] / "pipeline" / "incident"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 from pipeline.sinks.sqlite_schema import DEAD_LETTER_COLUMNS, EVENT_COLUMNS, FINDING_COLUMNS
 from tests.logs import decision, login, stamp, write
 from tests.runtimes.runs import rows, run

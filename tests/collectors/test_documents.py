@@ -319,4 +319,4 @@ def test_time_grows_with_length_and_no_faster(unit: str) -> None:
         return min(times)
 
     # Eight times the length; the rest is for a busy machine.
-    assert best(1 << 20) / max(best(1 << 17), 2e-3) < 8 * 3
+    assert best(1 << 19) / max(best(1 << 16), 1e-3) < 8 * 3

@@ -38,6 +38,18 @@ def sent(record: Record, stream: Stream = STREAM, **what: bool) -> Received:
     return read(headers, record.value or None, shipping.key(stream))
 
 
+@pytest.mark.parametrize("timestamp", [-1, 0, 1_795_000_000_000])
+@pytest.mark.parametrize(
+    "headers",
+    [(), [("audit-stream", orjson.dumps(SAID))], shipping.headers(Record(b"line", 5), b"{}")],
+)
+def test_when_kafka_was_given_a_record_is_kept(headers: Any, timestamp: int) -> None:
+    found = received(RAW, "logs", 2, b"k", b"line", headers, 7, timestamp)
+    assert found.record.received == timestamp
+    longer = bounded(found.record._replace(value=b"x" * 5_000), 4_500)
+    assert (longer.received, longer.length) == (timestamp, 5_000)
+
+
 @pytest.mark.parametrize(
     "record",
     [

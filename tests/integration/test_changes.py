@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.lab.kafka import Kafka
 from tests.commands import auditstream
 from tests.servers.administration import CANARY, HOSTS, USERS, Deed, administer
-from tests.servers.kafka import Kafka
 
 FILES = ("kafka-request.log", "kafka-authorizer.log", "controller.log", "server.log")
 Document = dict[str, Any]

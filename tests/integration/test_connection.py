@@ -25,13 +25,14 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # imports the
 )
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
+from pipeline.lab.certificates import PASSWORD, Certificates
+from pipeline.lab.kafka import Kafka
 from pipeline.runtimes.kafka.cluster import Cluster, ClusterError
 from pipeline.runtimes.kafka.connection import client, credentials
 from pipeline.runtimes.kafka.tokens import Issuer, NoToken, Tokens
 from pipeline.streaming import Sasl, Streaming
+from tests.chaos.door import Door
 from tests.runtimes.kafka.secured import HOSTS, USERS, as_user
-from tests.servers.certificates import PASSWORD, Certificates
-from tests.servers.kafka import Kafka
 
 pytestmark = pytest.mark.integration
 
@@ -182,12 +183,13 @@ def test_a_broker_of_another_authority_is_refused(
 
 def test_a_broker_of_another_name_is_refused(kafka: Kafka, streaming: Streaming) -> None:
     # Whatever address it is reached by, this name for it is in no certificate of its.
-    port = kafka.bootstrap().rpartition(":")[2]
-    wrong = streaming.model_copy(update={"brokers": f"127.0.0.2:{port}"})
-    with pytest.raises(ClusterError, match="certificate verify failed"):
-        Cluster(wrong).topics()
-    with pytest.raises(KafkaConnectionError):
-        faust_reads(wrong)
+    host, _, port = kafka.bootstrap().rpartition(":")
+    with Door(int(port), host, at="127.0.0.2") as door:
+        wrong = streaming.model_copy(update={"brokers": f"127.0.0.2:{door.port}"})
+        with pytest.raises(ClusterError, match="certificate verify failed"):
+            Cluster(wrong).topics()
+        with pytest.raises(KafkaConnectionError):
+            faust_reads(wrong)
 
 
 def test_without_a_certificate_of_our_own_nobody_gets_in(streaming: Streaming) -> None:

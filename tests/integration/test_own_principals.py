@@ -21,6 +21,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # imports the
     ResourceType,
 )
 
+from pipeline.lab.certificates import Certificates
+from pipeline.lab.kafka import Kafka
 from pipeline.runtimes.kafka.connection import client
 from pipeline.streaming import Streaming
 from schemas.vocabulary import SEVERITY_NAMES
@@ -28,8 +30,6 @@ from tests.commands import auditstream, summary
 from tests.integration.test_rights import granted, refused
 from tests.logs import broker_lines, write
 from tests.runtimes.kafka.secured import USERS, as_user, values, written
-from tests.servers.certificates import Certificates
-from tests.servers.kafka import Kafka
 from tests.streams import QUICK, StreamOn
 
 pytestmark = pytest.mark.integration

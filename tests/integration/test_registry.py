@@ -12,7 +12,7 @@ from typing import Any
 import fastavro
 import pytest
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 from pipeline.runtimes.kafka.registry import Absent, Registry, RegistryAway, RegistryError
 from pipeline.runtimes.kafka.wires import LEVEL, TOPICS, registered, subject, wires
 from pipeline.streaming import Registry as Section

@@ -18,13 +18,15 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # imports the
     ResourceType,
 )
 
+from pipeline.lab.kafka import Kafka
 from pipeline.runtimes.kafka import acls as rights
 from pipeline.runtimes.kafka.cluster import Cluster, ClusterError
 from pipeline.runtimes.kafka.connection import client
+from pipeline.runtimes.kafka.looking import Looking
 from pipeline.runtimes.kafka.topics import check, wanted
 from pipeline.streaming import Streaming
+from schemas.wire import decoder
 from tests.runtimes.kafka.secured import as_user, done, secured, values
-from tests.servers.kafka import Kafka
 
 pytestmark = pytest.mark.integration
 
@@ -93,6 +95,21 @@ def transact(streaming: Streaming, role: str, topics: list[str], read: str) -> N
     consumer.close()
 
 
+def looks(streaming: Streaming) -> None:
+    """Look as whoever reports does: at what is silent, and at what every group has not read yet."""
+    counters = streaming.topic("counters")
+    settings, clock = client(streaming), decoder("clock")
+    looking = Looking(streaming, settings, counters, clock, 0.25, listens=True)
+    look = looking.look()
+    looking.close()
+    assert streaming.topic("raw.auto") in look.heard.ends
+    # `transact` has committed as this group, in one topic.
+    assert {(one.group, one.topic) for one in look.backlogs} == {
+        (f"{streaming.group}-detect", counters)
+    }
+    assert all(one.kept_ms for one in look.backlogs)
+
+
 def refused(streaming: Streaming, topic: str) -> str:
     """How the brokers refuse a record; empty: they do not."""
     told: list[str] = []
@@ -139,6 +156,7 @@ def test_a_role_may_do_its_work_and_nothing_more(
     if role == "detect":
         for name in ("counters.2", "control", "clocks", "state"):
             values(ours, ours.topic(name), f"{ours.group}-detect")
+        looks(ours)
     for want in wanted(ours):
         if want.name not in (*writes, "counters") and not (
             role == "collect" and want.name.startswith("raw.")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AclBindingFilter, AclOperation, AdminClient  # type: ignore[attr-defined]
 
+from pipeline.lab.kafka import Kafka
 from pipeline.runtimes.kafka import acls as rights
 from pipeline.runtimes.kafka.connection import client
 from pipeline.streaming import Streaming
@@ -18,7 +19,6 @@ from tests.integration.test_rights import bindings, granted
 from tests.logs import broker_lines, write
 from tests.runtimes.kafka.running import eventually
 from tests.runtimes.kafka.secured import as_user, secured, written
-from tests.servers.kafka import Kafka
 from tests.streams import QUICK, StreamOn, embedded
 
 pytestmark = pytest.mark.integration
@@ -97,15 +97,15 @@ def _each_right_is_needed(secured: Secured) -> None:
         ]
         write(secured.folder / "more.log", broker_lines(900, seed=100 + number))
         secured.collect("--input", f"auto={secured.folder}/more.log")
-        admin.delete_acls([_only(binding)])
+        admin.delete_acls([only(binding)])
         with secured.stream.worker(role, config=str(secured.configs[role])) as worker:
-            eventually(worker.ended, f"the end of a worker without {binding}", 30)
+            eventually(worker.ended, f"the end of a worker without {binding}")
             assert worker.process.kill() == 1
-            assert said in worker.said
+            assert said in worker.said, worker.said
         admin.create_acls([binding])[binding].result(20)
 
 
-def _only(binding: Any) -> AclBindingFilter:
+def only(binding: Any) -> AclBindingFilter:
     return AclBindingFilter(
         binding.restype,
         binding.name,

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from pipeline.config import load
-from tests.servers import incident
-from tests.servers.incident import DEEDS, Deed
-from tests.servers.incident.capture import surround
-from tests.servers.kafka import Kafka
+from pipeline.lab import incident
+from pipeline.lab.incident import DEEDS, Deed
+from pipeline.lab.incident.capture import surround
+from pipeline.lab.kafka import Kafka
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "pipeline" / "incident" / "auditstream.toml"

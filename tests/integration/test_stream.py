@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
+from pipeline.lab.kafka import Kafka
 from schemas.wire import encoder
 from tests.cli.test_hostile_files import FILES
 from tests.logs import authorizer_lines, broker_lines, write
 from tests.runtimes.kafka.dying import POINTS
 from tests.runtimes.kafka.running import eventually
 from tests.schemas.made import dead_letters, events
-from tests.servers.kafka import Kafka
 from tests.streams import QUICK, StreamOn, View, embedded
 
 pytestmark = pytest.mark.integration
@@ -103,12 +103,13 @@ def test_killed_at_every_point_of_a_batch(
     stream = StreamOn(kafka, tmp_path / "s", name, inputs, batch_records=60)
     stream.collect()
     other = "detect" if role == "ingest" else "ingest"
-    with stream.worker(other):
+    # These are to live, however long a busy machine lets them wait.
+    with stream.worker(other, session_s=15):
         for turn, point in enumerate(POINTS):
             with stream.worker(role, die=point, turn=1 + turn % 2) as worker:
                 eventually(worker.ended, f"death at {point}")
                 assert worker.process.kill() == -signal.SIGKILL, worker.said
-        with stream.worker(role):
+        with stream.worker(role, session_s=15):
             stream.finish()
     assert stream.view().differences(expected) == []
     if role == "ingest":
@@ -120,14 +121,66 @@ def test_a_zombie_says_nothing_more(
 ) -> None:
     stream = StreamOn(kafka, tmp_path / "s", "zombie", inputs, batch_records=40)
     stream.collect()
-    with stream.worker("ingest", "detect", transaction_ms=60_000) as zombie:
-        eventually(lambda: stream.holds("findings") > 10, "its first batches", pause_s=0.5)
+    # Long enough that the zombie finds its transaction open when it comes back. All workers have
+    # the same: by it they know how long one of a worker that is gone may hold them up.
+    both = {"transaction_ms": 60_000, "session_s": 10}
+    with stream.worker("ingest", "detect", **both) as zombie:
+
+        def has_begun() -> bool:
+            assert not zombie.ended(), zombie.said
+            return stream.holds("findings") > 10
+
+        eventually(has_begun, "its first batches", 120, 0.5)
         zombie.signal(signal.SIGSTOP)
-        with stream.worker("ingest", "detect"):
-            time.sleep(9)
+        with stream.worker("ingest", "detect", **both):
+            time.sleep(15)
             zombie.signal(signal.SIGCONT)
-            stream.finish(150)
+            stream.finish()
             assert stream.view().differences(expected) == []
+
+
+def test_what_waits_for_anothers_transaction_can_be_taken_away(
+    kafka: Kafka, inputs: str, expected: View, tmp_path: Path
+) -> None:
+    stream = StreamOn(kafka, tmp_path / "s", "held-up", inputs)
+    stream.collect()
+    # Of somebody who neither commits nor takes back, where all must read to the end.
+    more = {"transactional.id": "held-up-by", "transaction.timeout.ms": 300_000}
+    other = Producer(stream.settings | more)
+    other.init_transactions(30)
+    other.begin_transaction()
+    state = stream.config.kafka.topic("state")
+    for partition in range(stream.layout().partitions[state]):
+        other.produce(state, None, b"of nobody", partition)
+    assert other.flush(30) == 0
+    with stream.worker("ingest", transaction_ms=200_000) as first:
+        eventually(lambda: stream.sharing() == 1, "one to have all", 60, 0.2)
+        with stream.worker("ingest", "detect"):
+            # Else it would go on waiting until the group does without it, and end for that.
+            eventually(lambda: stream.sharing() == 2, "both to have a share", 60, 0.2)
+            assert first.stop() == 0, first.said
+            assert stream.holds("events") == 0
+            other.abort_transaction(30)
+            stream.finish()
+            assert stream.view().differences(expected) == []
+
+
+def test_a_second_set_of_workers_is_what_a_stream_would_be_today(
+    kafka: Kafka, inputs: str, expected: View, tmp_path: Path
+) -> None:
+    """As docs/replay.md has it: another prefix, and the raw topics of the first."""
+    # Then nobody was known: other findings, and actors of no kind.
+    then = "\n[[".join(one for one in inputs.split("\n[[") if not one.startswith("principals"))
+    first = StreamOn(kafka, tmp_path / "first", "then", then)
+    first.collect()
+    with first.worker("ingest", "detect"):
+        first.finish()
+        assert len(first.view().differences(expected)) > 1
+    raw = '[[kafka.raw]]\ntopic = "then.raw.*"\n'
+    second = StreamOn(kafka, tmp_path / "second", "today", raw + inputs)
+    with second.worker("ingest", "detect"):
+        second.finish()
+    assert second.view().differences(expected) == []
 
 
 GARBAGE = (

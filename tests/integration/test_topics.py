@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
 from pipeline.config import Config
+from pipeline.lab.kafka import Kafka
 from pipeline.runtimes.kafka.cluster import Cluster, ClusterError
 from pipeline.runtimes.kafka.connection import client
 from pipeline.runtimes.kafka.topics import check, wanted
@@ -23,7 +24,6 @@ from schemas.vocabulary import AUTHENTICATION
 from schemas.wire import decoder, encoder
 from tests.commands import exit_status
 from tests.runtimes.kafka.secured import actions, as_user, done, secured, values
-from tests.servers.kafka import Kafka
 
 pytestmark = pytest.mark.integration
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from pipeline.lab.kafka import Kafka
 from pipeline.runtimes.kafka.registry import Registry as Client
 from pipeline.runtimes.kafka.states import read_whole
 from pipeline.runtimes.kafka.wires import registered, subject
 from tests.logs import broker_lines, write
 from tests.runtimes.kafka.dying import LATER
-from tests.servers.kafka import Kafka
+from tests.runtimes.kafka.running import eventually
 from tests.servers.registry import Registry
 from tests.streams import QUICK, StreamOn, embedded
 
@@ -42,7 +43,11 @@ def test_two_releases_read_each_other(kafka: Kafka, tmp_path: Path) -> None:
         counters = subject(stream.config.kafka, "counters")
         assert client.compatible(counters, json.dumps(later))
         client.register(counters, json.dumps(later))
-        with stream.worker("ingest", "detect"), stream.worker("ingest", "detect", later=True):
+        with (
+            stream.worker("ingest", "detect", session_s=15),
+            stream.worker("ingest", "detect", session_s=15, later=True),
+        ):
+            eventually(lambda: stream.sharing() == 2, "both to have a share", 60, 0.2)
             stream.collect()
             stream.finish()
             assert stream.view().differences(embedded(stream.path, tmp_path)) == []
@@ -50,6 +55,6 @@ def test_two_releases_read_each_other(kafka: Kafka, tmp_path: Path) -> None:
         for partition in range(3):
             read_whole(
                 stream.settings, "upgraded.counters", partition,
-                lambda _, value: heads.add((value or b"")[:5]), 60,
+                lambda _, value: heads.add((value or b"")[:5]), patience_s=60,
             )  # fmt: skip
         assert len(heads) == 2, "one of the releases wrote nothing"

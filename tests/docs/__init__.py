@@ -1,0 +1,1 @@
+"""The documentation: what it says to type and to write, held to what there is."""
