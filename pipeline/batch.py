@@ -202,6 +202,8 @@ class Source:
         one_line: is this message never followed by a second line? Then one that follows is no
             continuation of it. Stack traces are the exception; say so only for messages that
             carry no audit fact.
+        repeats: does it say the same of a whole message whenever and wherever it stands: one
+            outcome, in which only the stamp differs (:mod:`pipeline.stages.repeat`)?
         several_lines: does a message that begins so go on over lines with a tab before them, up to
             one that ends with this source's logger? Then it is read as one. Cheap; must not raise.
     """
@@ -222,6 +224,7 @@ class Source:
     bears_secrets: bool = False
     secrets_from: str = ""
     one_line: Callable[[str], bool] = _always
+    repeats: bool = False
     several_lines: Callable[[str], bool] | None = None
 
 

@@ -27,6 +27,7 @@ from pipeline.stages.identify import event_id
 from pipeline.stages.project import project
 from pipeline.stages.redact import Redactor
 from pipeline.stages.reject import reject
+from pipeline.stages.repeat import Moulds
 from pipeline.stages.retain import Retain
 from pipeline.stages.route import route
 from pipeline.stages.router import Router
@@ -38,6 +39,8 @@ SHARED_RAW_BYTES = 8 * 1024
 _SLICE = 256
 """Records that go through the stages together: what one stage makes is still in the processor's
 cache for the next."""
+_FEW = 4
+"""The same behind records that needed no stages, twice as many each time there are none again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Plan:
         covers: whether the configuration would know a support session by what it does.
         exclude: which events are auditstream's own work, if it has any.
         retain: the retention class of an event; None: all are of the standard one.
+        moulds: what was worked out before and comes again; no result hangs on it.
     """
 
     sources: Mapping[str, Source]
@@ -61,6 +65,7 @@ class Plan:
     covers: Covers = field(default_factory=lambda: covers(()))
     exclude: Exclude | None = None
     retain: Retain | None = None
+    moulds: Moulds = field(default_factory=Moulds, compare=False, repr=False)
 
 
 @lru_cache(maxsize=256)
@@ -83,10 +88,22 @@ def ingest(
     """
     router = Router(plan.sources, stream.source)
     out = Ingested(state=state)
-    out.account.records = len(records)
-    for start in range(0, len(records) or 1, _SLICE):
-        last = start + _SLICE >= len(records)
-        _ingest(plan, stream, router, records[start : start + _SLICE], final and last, out)
+    count = out.account.records = len(records)
+    reading = _reading(stream)
+    start, together = 0, _SLICE
+    while start < count:
+        repeated = plan.moulds.cast(stream, records, start, state, reading)
+        if repeated:
+            out.events += repeated
+            out.account.items += len(repeated)
+            start, together = start + len(repeated), _FEW
+        # What is new seldom comes alone, and seldom stays for long.
+        slice_, together = records[start : start + together], min(2 * together, _SLICE)
+        if slice_:
+            _ingest(plan, stream, router, slice_, reading, False, out)
+        start += len(slice_)
+    if final or not count:
+        _ingest(plan, stream, router, (), reading, final, out)
     out.account.events = len(out.events)
     return out
 
@@ -96,6 +113,7 @@ def _ingest(
     stream: Stream,
     router: Router,
     records: Sequence[Record],
+    reading: Reading,
     final: bool,
     out: Ingested,
 ) -> None:
@@ -105,13 +123,15 @@ def _ingest(
         records, state, router.by_text, plan.max_record_bytes, final, router.by_document
     )  # fmt: skip
     framed = frame(lines, state, router, final)
-    reading = _reading(stream)
     items = route(framed, plan.sources, reading, state)
     out.account.items += len(items)
     for line, outcome, name, number in items:
         if isinstance(outcome, Fact):
+            source = plan.sources[name]
             try:
-                left_out = _complete(plan, stream, line, outcome, plan.sources[name], number)
+                left_out = _complete(plan, stream, line, outcome, source, number)
+                if source.repeats and left_out is None:
+                    plan.moulds.learn(stream, line, outcome, source.product, reading)
             except Exception as error:
                 detail = f"{type(error).__name__} behind the source: report it"
                 outcome = Rejected(Reason.FAULT, detail)
@@ -123,8 +143,8 @@ def _ingest(
         if isinstance(outcome, Filtered):
             out.account.count_filtered(outcome.rule)
         else:
-            source = plan.sources.get(name) or plan.sources.get(stream.source)
-            letter = reject(line, outcome, source, reading, plan.max_record_bytes, number)
+            reader = plan.sources.get(name) or plan.sources.get(stream.source)
+            letter = reject(line, outcome, reader, reading, plan.max_record_bytes, number)
             out.dead_letters.append(letter)
             reasons = out.account.dead_letters
             reasons[letter.reason] = reasons.get(letter.reason, 0) + 1

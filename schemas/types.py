@@ -63,6 +63,28 @@ class Event:
     raw: bytes = b""
 
 
+class Repeated(Event):
+    """An event that says again what others say, at another time and place.
+
+    Attributes:
+        shared: of all that say the same: what is made once for them, by what makes it.
+    """
+
+    __slots__ = ("shared",)
+    shared: dict[bytes, list[bytes]]
+
+    def __eq__(self, other: object) -> bool:
+        """By columns: whether something was worked out anew is nobody's business."""
+        if not isinstance(other, Event):
+            return NotImplemented
+        return _COLUMNS(self) == _COLUMNS(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+_COLUMNS = attrgetter(*(one.name for one in fields(Event)))
+
+
 @dataclass(slots=True)
 class Finding:
     """One version of one conclusion. Meaning as in ``finding.avsc``."""

@@ -22,11 +22,13 @@ from fastavro.schema import fingerprint, to_parsing_canonical_form
 from schemas.avro import schema
 from schemas.reading import taker
 from schemas.types import Row
-from schemas.writing import writer
+from schemas.writing import sharing, writer
 
 SINGLE_OBJECT: Final = b"\xc3\x01"
 CONFLUENT: Final = b"\x00"
 _SINGLE_HEAD, _CONFLUENT_HEAD = 10, 5
+_OWN: Final = ("id", "time", "ocsf", "raw", "carriage.position")
+"""Columns in which events differ that say the same."""
 
 Encode = Callable[[Row], bytes]
 """A row to bytes. Raises TypeError, ValueError (UnicodeEncodeError is one: a lone surrogate),
@@ -69,7 +71,8 @@ def encoder(name: str, head: bytes = b"") -> Encode:
         head: what stands before each; default: the single-object encoding's.
     """
     avro = schema(name).avro
-    return writer(avro, head or mark(avro))
+    head = head or mark(avro)
+    return sharing(avro, head, _OWN) if name == "audit_event" else writer(avro, head)
 
 
 def decoder(name: str, registered: Callable[[int], Any] | None = None) -> Decode:

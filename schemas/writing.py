@@ -7,9 +7,11 @@ Stricter in one thing: an ``int`` over 32 bits, which no other reader would take
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from operator import attrgetter, call
 from typing import Any, Final
+
+from schemas.types import Repeated
 
 Write = Callable[[Any], bytes]
 """A value to its bytes. Raises TypeError, ValueError or OverflowError if it is not of the type."""
@@ -168,5 +170,40 @@ def writer(avro: Any, head: bytes) -> Write:
 
     def write(row: Any) -> bytes:
         return b"".join([head, *map(call, writes, values(row))])
+
+    return write
+
+
+def sharing(avro: Any, head: bytes, own: Collection[str]) -> Write:
+    """:func:`writer`, for rows of which some are :class:`schemas.types.Repeated`: what those share
+    is written once for all of them.
+
+    Args:
+        own: names of the columns that each has for itself, those of nested records with a dot.
+    """
+    whole, columns = writer(avro, head), _columns(avro, "", {})
+    names = [name for name, _ in columns if name in own]
+    writes = [write for name, write in columns if name in own]
+    values = attrgetter(*names)
+
+    def shared(row: Any) -> list[bytes]:
+        """Runs of what is shared, and an empty place for each column that is not."""
+        runs = [head]
+        for name, write in columns:
+            if name in own:
+                runs += (b"", b"")
+            else:
+                runs[-1] += write(attrgetter(name)(row))
+        return runs
+
+    def write(row: Any) -> bytes:
+        if row.__class__ is not Repeated:
+            return whole(row)
+        runs = row.shared.get(head)
+        if runs is None:
+            runs = row.shared[head] = shared(row)
+        runs = runs.copy()
+        runs[1::2] = map(call, writes, values(row))
+        return b"".join(runs)
 
     return write

@@ -175,6 +175,7 @@ SOURCE = Source(
     recognise=lambda text: text.startswith(START) or accompanies(text),
     whole=_whole,
     forged=_forged,
+    repeats=True,
     shapes=("standard", "acl", "simple", "confluent", "strimzi", "bare", "companion",
             "principals", "names", "addresses", "unknown", "broken", "unreadable"),
     blind_spots=(

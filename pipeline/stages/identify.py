@@ -61,13 +61,25 @@ def event_id(fact: Fact, line: Line, stream: Stream, record: bytes, item: int = 
         hashed.update(key + _FOUR + _NO_NUMBER + further)
         return timed(event.time, hashed.digest())
     origin, offset = position(line, stream)
+    place = place_of(event.cluster, event.host, origin)
+    number = _FOUR + line.number.to_bytes(4, "big") + further
+    return placed_id(event.time, place, offset, record, number)
+
+
+def placed_id(
+    time_ms: int, place: bytes, offset: bytes, record: bytes, number: bytes = _FOUR + _NO_NUMBER
+) -> bytes:
+    """The id of an event without a natural key.
+
+    Args:
+        place: as :func:`place_of` gives it.
+        offset: 8 bytes.
+        number: of the line in its record, and of the item, each with its length; default: it is
+            the only one.
+    """
     hashed = _EMPTY.copy()
-    hashed.update(
-        _place(event.cluster, event.host, origin) + _EIGHT + offset
-        + len(record).to_bytes(8, "big") + record
-        + _FOUR + line.number.to_bytes(4, "big") + further
-    )  # fmt: skip
-    return timed(event.time, hashed.digest())
+    hashed.update(place + offset + len(record).to_bytes(8, "big") + record + number)
+    return timed(time_ms, hashed.digest())
 
 
 @lru_cache(maxsize=2)
@@ -84,8 +96,9 @@ def _natural(cluster: str, source: str) -> blake2b:
 
 
 @lru_cache(maxsize=1024)
-def _place(cluster: str, host: str, origin: bytes) -> bytes:
-    return framed([b"position", cluster.encode(), host.encode(), origin])
+def place_of(cluster: str, host: str, origin: bytes) -> bytes:
+    """What ids of one file's events begin with: its name, and the length of what follows."""
+    return framed([b"position", cluster.encode(), host.encode(), origin]) + _EIGHT
 
 
 def dead_letter_id(line: Line, stream: Stream, source: str, item: int = 0) -> bytes:
