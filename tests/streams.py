@@ -303,7 +303,7 @@ class StreamOn:
         group = f"{self.name}-ingest"
         admin = AdminClient(self.settings)
         try:
-            members = admin.describe_consumer_groups([group])[group].result(20).members
+            members = admin.describe_consumer_groups([group])[group].result(60).members
         except KafkaException:
             return 0
         return sum(bool(member.assignment.topic_partitions) for member in members)

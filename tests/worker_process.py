@@ -17,7 +17,11 @@ _PUT_OUT = ("UNKNOWN_MEMBER_ID", "ILLEGAL_GENERATION", "FENCED", "INVALID_PRODUC
 
 
 class Running:
-    """A worker process."""
+    """A worker process.
+
+    Attributes:
+        starts: how often it was started.
+    """
 
     def __init__(self, folder: Path, options: dict[str, Any]) -> None:
         folder.mkdir()
@@ -25,14 +29,17 @@ class Running:
         self._command = [sys.executable, str(WORKER), json.dumps(options)]
         # Who was told to die or was disturbed may end for that.
         self._left = 0 if "die" in options else 2
+        self.starts = 0
         self._start()
 
     def _start(self) -> None:
+        self.starts += 1
         self.process = Leash(self._command, output=self._output, grace_s=30)
 
-    def keep_up(self) -> None:
-        """Start it again where it was put out of its group though nobody disturbed it."""
-        if self._left and self.ended() and any(why in self.said for why in _PUT_OUT):
+    def keep_up(self, *more: str) -> None:
+        """Start it again where it was put out of its group though nobody disturbed it, or ended
+        saying any of `more`, as what runs it would."""
+        if self._left and self.ended() and any(why in self.said for why in (*_PUT_OUT, *more)):
             self._left -= 1
             self._start()
 

@@ -10,7 +10,7 @@ from pipeline.lab.configured import OWN, STREAM
 from pipeline.lab.kafka import Kafka
 from pipeline.runtimes.kafka.acls import acls, bindings, principals
 
-_PATIENCE_S: Final = 20.0
+_PATIENCE_S: Final = 60.0
 
 
 def grant(kafka: Kafka) -> None:

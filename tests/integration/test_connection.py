@@ -90,7 +90,7 @@ def test_passwords(streaming: Streaming, mechanism: str) -> None:
     admin = AdminClient(client(streaming))
     info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
     upsertion = UserScramCredentialUpsertion("admin", info, USERS["admin"].encode())
-    admin.alter_user_scram_credentials([upsertion])["admin"].result(20)
+    admin.alter_user_scram_credentials([upsertion])["admin"].result(60)
     sasl = streaming.sasl.model_copy(update={"mechanism": mechanism})
     assert works(streaming.model_copy(update={"sasl": sasl}))
 

@@ -136,7 +136,7 @@ def _is_reached(lab: Lab, found: dict[str, Any]) -> None:
             assert ids <= {line.split()[-1] for line in done.stdout.splitlines()[1:]}
     [watched] = [line.split()[2] for line in lines if line.startswith("The worker ")]
     address = watched.removesuffix("/metrics,")
-    eventually(lambda: _asked(f"{address}/ready").startswith("ready"), 30)
+    eventually(lambda: _asked(f"{address}/ready").startswith("ready"), 120)
     assert "auditstream_events_total" in _asked(f"{address}/metrics")
     for secret in lab.temporary.glob("*/passwords/*"):
         assert secret.stat().st_mode & 0o077 == 0
@@ -144,7 +144,7 @@ def _is_reached(lab: Lab, found: dict[str, Any]) -> None:
 
 def _asked(address: str) -> str:
     try:
-        with urllib.request.urlopen(address, timeout=10) as answer:
+        with urllib.request.urlopen(address, timeout=60) as answer:
             return str(answer.read().decode())
     except OSError as error:
         return str(error)
@@ -156,7 +156,7 @@ def _survives_its_shipper(lab: Lab) -> None:
     for pid in before:
         os.kill(pid, signal.SIGKILL)
     lab.awaits("auditstream collect has ended, and is started again")
-    eventually(lambda: bool(lab.shippers() - before), 30)
+    eventually(lambda: bool(lab.shippers() - before), 120)
     assert lab.shippers() - before
 
 

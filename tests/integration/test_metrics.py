@@ -63,7 +63,7 @@ class Watched:
     def get(self, page: str) -> tuple[int, str]:
         """Status and body; 0 where nobody answers."""
         try:
-            with urllib.request.urlopen(f"{self._url}/{page}", timeout=10) as answer:
+            with urllib.request.urlopen(f"{self._url}/{page}", timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -186,7 +186,7 @@ def test_brokers_that_go_and_come_back(kafka: Kafka, workers: tuple[Watched, Wat
         assert watched.total("ready", check="brokers") == 0
     finally:
         kafka.start()
-    eventually(watched.says("ready", 200), "it to be ready again", 40)
+    eventually(watched.says("ready", 200), "it to be ready again", 120)
     assert watched.total("ready") == 4
     assert watched.process.stop() == 0, watched.output.read_text()
     assert other.process.stop() == 0, other.output.read_text()

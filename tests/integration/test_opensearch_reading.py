@@ -207,7 +207,7 @@ def test_whenever_a_command_is_interrupted_it_leaves_nothing(
     process = start("timeline", "--store", node.url, cwd=tmp_path)
     time.sleep(after_s)
     process.send_signal(signal.SIGINT)
-    _, complaint = process.communicate(timeout=30)
+    _, complaint = process.communicate(timeout=120)
     assert process.returncode in (130, 0, -signal.SIGINT), complaint
     # Of one that it was just making nobody knew yet: OpenSearch looks each minute for what has not
     # been asked for a minute.

@@ -121,7 +121,7 @@ class Read:
 def stolen(kafka: Kafka, folder: Path) -> None:
     """What somebody does by hand, with the credential of each role."""
     admin = AdminClient(client(as_user(kafka, folder, "admin", STREAM)))
-    admin.create_topics([NewTopic(BUSINESS, 1, 1)])[BUSINESS].result(20)
+    admin.create_topics([NewTopic(BUSINESS, 1, 1)])[BUSINESS].result(60)
     who = {role: as_user(kafka, folder, f"auditstream-{role}", STREAM) for role in ROLES}
 
     def rule(role: str, topic: str) -> tuple[Any, ...]:
@@ -132,7 +132,7 @@ def stolen(kafka: Kafka, folder: Path) -> None:
 
     # Somebody gave it a right that it need not have.
     for added in admin.create_acls([AclBinding(*rule("ingest", BUSINESS))]).values():
-        added.result(20)
+        added.result(60)
     assert values(who["ingest"], BUSINESS, "own-ingest") == [[]]
     # It has that right, but not from there.
     elsewhere = who["detect"].model_copy(update={"brokers": kafka.bootstrap(ELSEWHERE)})
@@ -141,7 +141,7 @@ def stolen(kafka: Kafka, folder: Path) -> None:
     assert refused(who["collect"], "own.events") == "TOPIC_AUTHORIZATION_FAILED"
     # Its own was taken away.
     for removed in admin.delete_acls([AclBindingFilter(*rule("topics", "own.events"))]).values():
-        assert removed.result(20)
+        assert removed.result(60)
     with pytest.raises(KafkaException, match="TOPIC_AUTHORIZATION_FAILED"):
         values(who["topics"], "own.events", "own-topics")
 

@@ -280,7 +280,7 @@ def test_each_right_is_needed(
             assert status == 1
             assert not said.out
             assert binding.name in said.err
-        admin.create_acls([binding])[binding].result(20)
+        admin.create_acls([binding])[binding].result(60)
     time.sleep(0.2)
     assert reconcile().differences == before.differences
 

@@ -60,7 +60,7 @@ def test_a_topic_again_and_what_is_left_of_it(
     configured(kafka, tmp_path)
     log(tmp_path / "server.log")
     admin = AdminClient(kafka.client("admin"))
-    admin.create_topics([NewTopic(TOPIC, 1, 1)])[TOPIC].result(20)
+    admin.create_topics([NewTopic(TOPIC, 1, 1)])[TOPIC].result(60)
     collecting = ("collect", "--config", "today.toml", "--summary", "json")
     sent = command(*collecting, "--input", "auto=server.log")
     run = ("run", "--summary", "json", *INPUT)
@@ -76,7 +76,7 @@ def test_a_topic_again_and_what_is_left_of_it(
     # What the broker has deleted stays as it was read, and is said.
     before = documents(tmp_path / "then.db")
     cut = TopicPartition(TOPIC, 0, sent["records"] // 2)
-    admin.delete_records([cut])[cut].result(20)
+    admin.delete_records([cut])[cut].result(60)
     found = command(*replay, "--apply", *INPUT)
     assert 0 < found["events"]["new"] < shown["events"]["new"]
     assert found["events"]["gone"] == 0

@@ -50,7 +50,7 @@ def granted(kafka: Kafka, tmp_path: Path, streaming: Streaming, role: str) -> St
         rights.command(streaming, acl) for acl in rights.acls(streaming, who) if acl.role == role
     ]
     for future in admin.create_acls([b for line in lines for b in bindings(line)]).values():
-        future.result(20)
+        future.result(60)
     return as_user(kafka, tmp_path, f"auditstream-{role}", streaming)
 
 
@@ -79,7 +79,7 @@ def transact(streaming: Streaming, role: str, topics: list[str], read: str) -> N
     """One transaction as a worker makes them. Raises `KafkaException` where it is not let."""
     group = f"{streaming.group}-{role}"
     producer = Producer(client(streaming) | {"transactional.id": f"{group}-1", "log_level": 0})
-    producer.init_transactions(20)
+    producer.init_transactions(60)
     producer.begin_transaction()
     for topic in topics:
         producer.produce(topic, b"x", b"k")
@@ -91,7 +91,7 @@ def transact(streaming: Streaming, role: str, topics: list[str], read: str) -> N
             raise KafkaException(message.error())
     offsets = [TopicPartition(read, 0, 1)]
     producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), 20)
-    producer.commit_transaction(20)
+    producer.commit_transaction(60)
     consumer.close()
 
 

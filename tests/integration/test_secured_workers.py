@@ -102,7 +102,7 @@ def _each_right_is_needed(secured: Secured) -> None:
             eventually(worker.ended, f"the end of a worker without {binding}")
             assert worker.process.kill() == 1
             assert said in worker.said, worker.said
-        admin.create_acls([binding])[binding].result(20)
+        admin.create_acls([binding])[binding].result(60)
 
 
 def only(binding: Any) -> AclBindingFilter:

@@ -191,10 +191,10 @@ def test_a_shipper_keeps_order_host_file_and_offset(
     assert callable(command)
     files = str(log.parent / "*.log")
     with Shipper(folder, command(folder, program(name)), broker, HOST, files) as shipper:
-        eventually(lambda: len(shipped(broker, log)) == 40, f"forty lines: {shipper.said}", 40)
+        eventually(lambda: len(shipped(broker, log)) == 40, f"forty lines: {shipper.said}", 120)
         with log.open("a") as file:
             file.write(those[40][50:] + "\n" + "\n".join(those[41:]) + "\n")
-        eventually(lambda: len(shipped(broker, log)) == 60, f"sixty lines: {shipper.said}", 40)
+        eventually(lambda: len(shipped(broker, log)) == 60, f"sixty lines: {shipper.said}", 120)
     messages = shipped(broker, log)
     assert len({message.partition() for message in messages}) == 1
     events = told(broker, messages).events
@@ -254,7 +254,7 @@ def test_a_worker_with_its_certificate_reads_what_collect_sent(
         broker.configuration("auditstream.toml", "ingest"), cwd=tmp_path,
     )  # fmt: skip
     try:
-        eventually(is_read, "the worker to commit all of it", 60, 0.3)
+        eventually(is_read, "the worker to commit all of it", 120, 0.3)
     finally:
         worker.terminate()
         _, errors = worker.communicate(timeout=60)

@@ -85,7 +85,7 @@ def test_a_silence_is_told_of_once_whoever_is_killed_and_when_it_is_over(
 ) -> None:
     send(stream, 1)
     with stream.worker("ingest", "detect") as first:
-        eventually(versions(stream, 1), "the silence to be told of", 40, 0.2)
+        eventually(versions(stream, 1), "the silence to be told of", 120, 0.2)
         [silent] = said(stream)
         assert (silent["status"], silent["version"]) == ("open", 1)
         assert (silent["cluster"], silent["key"]) == ("default", f"topic={RAW}")
@@ -93,10 +93,10 @@ def test_a_silence_is_told_of_once_whoever_is_killed_and_when_it_is_over(
         first.signal(signal.SIGKILL)
     killed = time.time()
     with stream.worker("ingest", "detect", transaction_ms=30_000, session_s=15) as second:
-        eventually(looked(stream, killed + AFTER_S), "another one to look", 40, 0.2)
+        eventually(looked(stream, killed + AFTER_S), "another one to look", 120, 0.2)
         assert said(stream) == [silent]
         send(stream, 2)
-        eventually(versions(stream, 2), "it to be heard again", 20, 0.2)
+        eventually(versions(stream, 2), "it to be heard again", 120, 0.2)
         again = said(stream)[1]
         assert (again["id"], again["status"], again["version"]) == (silent["id"], "closed", 2)
         # That nobody could be heard is no silence.
@@ -105,14 +105,20 @@ def test_a_silence_is_told_of_once_whoever_is_killed_and_when_it_is_over(
         time.sleep(AFTER_S + 1)
         back = time.time()
         kafka.start()
-        eventually(versions(stream, 3), "the second silence", 90, 0.2)
+
+        def told() -> bool:
+            # Its transaction may have been the broker's last: then it ends, and is started again.
+            second.keep_up("The worker ends")
+            return versions(stream, 3)()
+
+        eventually(told, "the second silence", 90, 0.2)
         anew = said(stream)[2]
         assert (anew["status"], anew["version"]) == ("open", 1)
         assert anew["id"] != silent["id"]
         since_s, until_s = anew["first_time"] / 1000, anew["last_time"] / 1000
         away_s = max(0.0, min(until_s, back) - max(since_s, gone))
         assert until_s - since_s - away_s >= AFTER_S
-        assert second.said.count("self.row.mistyped") == 1
+        assert second.said.count("self.row.mistyped") == second.starts
 
 
 def test_what_waits_until_it_is_deleted_is_seen(stream: StreamOn) -> None:

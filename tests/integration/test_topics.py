@@ -201,7 +201,7 @@ def test_check_says_what_is_wrong_and_what_to_do(streaming: Streaming) -> None:
     altered(streaming, "events", max_message_bytes="4194304")
     cluster, topic = Cluster(streaming), streaming.topic("clocks")
     admin = AdminClient(client(streaming))
-    admin.delete_topics([topic])[topic].result(20)
+    admin.delete_topics([topic])[topic].result(60)
     with pytest.raises(ClusterError, match=rf"{topic}; run"):
         check(streaming)
     assert actions(streaming) == {"clocks": "refuse"}
@@ -213,14 +213,14 @@ def test_check_says_what_is_wrong_and_what_to_do(streaming: Streaming) -> None:
 def test_a_killed_workers_transaction_is_not_waited_for(streaming: Streaming) -> None:
     done(streaming)
     producer = Producer(client(streaming) | {"transactional.id": "killed"})
-    producer.init_transactions(20)
+    producer.init_transactions(60)
     producer.begin_transaction()
     producer.produce(streaming.topic("state"), b"x", b"k", partition=0)
     producer.flush(20)
     Cluster(streaming).grow(streaming.topic("counters"), 3)
     done(streaming.model_copy(update={"partitions": 3}))
     assert check(streaming).counters_topic == streaming.topic("counters.2")
-    producer.abort_transaction(20)
+    producer.abort_transaction(60)
 
 
 def test_topics_of_others_are_read_as_the_configuration_says(streaming: Streaming) -> None:

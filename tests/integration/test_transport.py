@@ -132,7 +132,8 @@ def test_a_batch_that_fails_ends_the_worker_and_is_not_passed(kafka: Kafka, tmp_
         assert worker.process.stop() == 1
     assert "The worker ends: copy failed on poison.in[0] offsets 1000 to 10" in worker.said
     assert "ValueError('poison')" in worker.said
-    assert copying.committed() == {0: 1_000}
+    # A worker that ends does not wait long for the last commit's answer; passed it is never.
+    assert copying.committed().get(0, 0) <= 1_000
     assert len(copying.copied()) == 1_000
 
 
@@ -157,7 +158,7 @@ def test_gaps_by_compaction(kafka: Kafka, tmp_path: Path) -> None:
 def test_gaps_by_transactions(kafka: Kafka, tmp_path: Path) -> None:
     copying = Copying(kafka, tmp_path, "transactions", partitions=1)
     producer = Producer(copying.client | {"transactional.id": "transactions", "linger.ms": 5})
-    producer.init_transactions(20)
+    producer.init_transactions(60)
     with copying.worker(limits={"batch_records": 7}) as worker:
         for number in range(30):
             producer.begin_transaction()
@@ -165,9 +166,9 @@ def test_gaps_by_transactions(kafka: Kafka, tmp_path: Path) -> None:
                 producer.produce("transactions.in", value, partition=0)
             if number % 3 == 2:
                 producer.flush()
-                producer.abort_transaction(20)
+                producer.abort_transaction(60)
             else:
-                producer.commit_transaction(20)
+                producer.commit_transaction(60)
         # To the end: the last marker, which no record follows, is passed as well.
         copying.finish()
         assert worker.process.stop() == 0
@@ -218,7 +219,7 @@ def test_what_retention_took_is_said(kafka: Kafka, tmp_path: Path) -> None:
     copying.feed(lines(900))
     gone = [TopicPartition("deleted.in", 0, 600)]
     [deleted] = copying.admin.delete_records(gone).values()
-    deleted.result(20)
+    deleted.result(60)
     with copying.worker() as worker:
         copying.finish()
     assert worker.journal("begin")[0][1:] == ["600", "1000", "500"]

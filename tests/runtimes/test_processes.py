@@ -95,7 +95,7 @@ def test_nothing_is_lost_under_a_writer_that_rotates(
         file.close()
         until(lambda: count(store) >= LINES)
         process.send_signal(signal.SIGTERM)
-        out, complaints = process.communicate(timeout=30)
+        out, complaints = process.communicate(timeout=120)
     assert process.returncode == 0
     assert complaints == ""
     said = summary(out)
@@ -113,7 +113,7 @@ def test_an_interrupted_run_says_so_and_goes_on_later(tmp_path: Path) -> None:
     process = start(*given, cwd=tmp_path)
     until(lambda: count(store) > 0)
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=120)
     first = summary(out)
     assert process.returncode == 130
     assert 0 < first["records"] < 40_000
@@ -142,7 +142,7 @@ def test_readers_beside_a_run_see_whole_transactions_only(tmp_path: Path) -> Non
             assert len(shown.stdout.splitlines()) >= max(seen)
             found = auditstream("findings", "--store", store, "--format", "jsonl", cwd=tmp_path)
             assert all(json.loads(line) for line in found.stdout.splitlines())
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     assert len(seen) >= 3
     assert summary(out)["records"] == 24_000
@@ -176,6 +176,6 @@ def test_standard_input_that_trickles_is_seen_at_once(tmp_path: Path) -> None:
         process.stdin.flush()
         until(lambda wanted=number + 1: count(store) == wanted)  # type: ignore[misc]
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=120)
     assert process.returncode == 130
     assert summary(out.decode())["events"] == 3

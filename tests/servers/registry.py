@@ -133,7 +133,7 @@ class Gate:
                     behind + self.path, body, kind, method=self.command
                 )
                 try:
-                    with urllib.request.urlopen(request, timeout=10) as response:
+                    with urllib.request.urlopen(request, timeout=60) as response:
                         self._answer(response.status, response.read())
                 except urllib.error.HTTPError as error:
                     with error:

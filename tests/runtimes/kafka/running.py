@@ -26,7 +26,7 @@ Position = tuple[int, int]
 
 
 def eventually(
-    condition: Callable[[], bool], what: str, timeout_s: float = 60, pause_s: float = 0.05
+    condition: Callable[[], bool], what: str, timeout_s: float = 120, pause_s: float = 0.05
 ) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
@@ -71,7 +71,7 @@ class Copying:
         self._partitions = range(partitions)
         for topic, configuration in ((f"{name}.in", more), (f"{name}.out", {})):
             new = NewTopic(topic, partitions, 1, config=configuration)
-            self.admin.create_topics([new])[topic].result(20)
+            self.admin.create_topics([new])[topic].result(60)
 
     @contextmanager
     def worker(self, **more: Any) -> Iterator[Worker]:
@@ -165,7 +165,7 @@ class Copying:
             return self.committed() == {p: end for p, end in self.ends().items() if end}
         return False
 
-    def finish(self, timeout_s: float = 60) -> None:
+    def finish(self, timeout_s: float = 120) -> None:
         eventually(self.finished, f"{self.name} to be copied", timeout_s)
 
     def repeated(self) -> set[Position]:
