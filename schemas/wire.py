@@ -27,7 +27,7 @@ from schemas.writing import sharing, writer
 SINGLE_OBJECT: Final = b"\xc3\x01"
 CONFLUENT: Final = b"\x00"
 _SINGLE_HEAD, _CONFLUENT_HEAD = 10, 5
-_OWN: Final = ("id", "time", "ocsf", "raw", "carriage.position")
+_OWN: Final = ("id", "time", "host", "ocsf", "raw", "carriage.carrier", "carriage.position")
 """Columns in which events differ that say the same."""
 
 Encode = Callable[[Row], bytes]

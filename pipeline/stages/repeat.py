@@ -7,8 +7,8 @@ stamp, place and time of receipt, and the rest is not worked out again.
 A mould is made only of lines of a source that says so (:attr:`pipeline.batch.Source.repeats`), and
 of those that nothing else sets apart: neither suspect nor forged, alone in their record, without
 secrets or an id of their own. It is used only where nothing before it matters: behind a line that
-was whole, in a file without envelopes where nothing is suspect. What comes of it is the same to the
-byte as without (tests/stages/test_repeat.py).
+was whole, in a file without envelopes where nothing is suspect; by all brokers of a cluster, which
+say the same. What comes of it is the same to the byte as without (tests/stages/test_repeat.py).
 
 Where what varies stands in the document is found by writing it once with words of ours in those
 places, each of which must then be there once: what a client writes can keep a line from becoming a
@@ -18,10 +18,12 @@ mould, and no more.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from operator import attrgetter
 from typing import Any, NamedTuple
+
+import orjson
 
 from pipeline.batch import Fact, Line, Reading, Record, State, Stream
 from pipeline.errors import Unreadable
@@ -29,32 +31,41 @@ from pipeline.stages.identify import place_of, placed_id
 from pipeline.stages.project import project
 from schemas.types import Carriage, Event, Repeated
 
-MOST_MOULDS = 8192
-"""Kept in all; with so many no more are made."""
+MOST_MOULDS = 16_384
+"""Kept in all, some 3 KB each; with so many no more are made."""
 _MOST_MISSED = 8 * MOST_MOULDS
 """Lines that found none, until all is forgotten: the log has gone on to other things."""
+MOST_FILES = 16_384
+"""Streams whose names are kept as they are written."""
 MOST_BYTES = 1024
 """Of a line that becomes a mould: what is longer is a client's, and all memory is ours."""
 _STAMP, _SECOND = len("2026-11-20 23:52:44,297"), len("2026-11-20 23:52:44")
 _MILLIS = {f"{mark}{number:03d}".encode(): number for mark in ",." for number in range(1000)}
-_UID, _WHEN, _TIME, _POSITION, _RECEIVED = (
-    b"sixteen bytes ..", "then and then", 7 << 49, 5 << 49, 3 << 49,
-)  # fmt: skip
+_UID, _WHEN, _HOST, _CARRIER = b"sixteen bytes ..", "then and then", "our own host", "our own file"
+_TIME, _POSITION, _RECEIVED = 7 << 49, 5 << 49, 3 << 49
 _WORDS = {
     _UID.hex().encode(): b"%b",
     _WHEN.encode(): b"%b",
     b"%d" % _TIME: b"%d",
+    _HOST.encode(): b"%b",
+    _CARRIER.encode(): b"%b",
     b"%d" % _POSITION: b"%d",
     b"%d" % _RECEIVED: b"%d",
 }
 """What stands in for what varies, in the order of the document, and how that is written."""
 _NAMES = [one.name for one in fields(Event)]
-_before, _between = (
-    attrgetter(*_NAMES[1 : _NAMES.index("id")]),
-    attrgetter(*_NAMES[_NAMES.index("id") + 1 : _NAMES.index("carriage")]),
-)
-"""Columns that all of a mould share, in their order: up to the id, and from there on."""
 
+
+def _shared(first: str, behind: str) -> Callable[[Event], tuple[Any, ...]]:
+    """The columns from one on, up to another."""
+    return attrgetter(*_NAMES[_NAMES.index(first) : _NAMES.index(behind)])
+
+
+_before, _between, _after = (
+    _shared("class_uid", "id"), _shared("actor", "host"), _shared("resource_type", "carriage"),
+)  # fmt: skip
+"""Columns that all of a mould share, in their order: up to the id, from it up to the host, and from
+that on."""
 _event: Callable[..., Repeated] = Repeated
 
 
@@ -64,7 +75,7 @@ class _Mould(NamedTuple):
     Attributes:
         alike: what else must be the same: characters before the stamp, whether Kafka said when it
             was given the record, and what the clock says of the time beside where it is.
-        before, between: columns up to the id, and from there on.
+        before, between, after: columns that they share.
         document: OCSF, with gaps for what varies.
         shared: of all its events.
     """
@@ -72,21 +83,30 @@ class _Mould(NamedTuple):
     alike: tuple[int, bool, tuple[str, ...]]
     before: tuple[Any, ...]
     between: tuple[Any, ...]
+    after: tuple[Any, ...]
     document: bytes
     shared: dict[bytes, list[bytes]]
 
 
+_Known = dict[bytes, _Mould]
+"""Moulds by what stands behind the stamp."""
+
+
 @dataclass(slots=True)
 class _File:
-    """Moulds of one stream, by what stands behind the stamp.
+    """What varies of a stream.
 
     Attributes:
+        moulds: those of its cluster.
         place: what the ids of its events begin with.
+        host, carrier: as JSON.
         second, at, spots: what was asked of the clock last, and its answer.
     """
 
+    moulds: _Known
     place: bytes
-    moulds: dict[bytes, _Mould] = field(default_factory=dict)
+    host: bytes
+    carrier: bytes
     second: bytes = b""
     at: int = 0
     spots: tuple[str, ...] = ()
@@ -105,7 +125,11 @@ class Moulds:
     """The moulds of a run: a memory and nothing else, what is forgotten is worked out anew."""
 
     def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
         self._files: dict[Stream, _File] = {}
+        self._of: dict[tuple[str, str, str], _Known] = {}
         self._once: set[int] = set()
         self._made = self._missed = 0
 
@@ -117,10 +141,13 @@ class Moulds:
         Args:
             state: of the stream; it is changed as the other stages would.
         """
-        file = self._files.get(stream)
-        if file is None or not _is_calm(state):
+        if not self._made or not _is_calm(state):
             return []
+        file = self._files.get(stream) or self._file(stream)
         moulds, place, out = file.moulds, file.place, list[Event]()
+        host, carrier, said_host, said_carrier = (
+            stream.host, stream.carrier, file.host, file.carrier,
+        )  # fmt: skip
         for value, position, length, _, broken, received in islice(records, start, None):
             head = 1 if value[:1] == b"[" else 0
             behind = head + _STAMP
@@ -136,10 +163,14 @@ class Moulds:
                 break
             time = file.at + millis
             name = placed_id(time, place, position.to_bytes(8, "big", signed=True), value)
-            said = name.hex().encode(), value[head:behind], time, position
+            said = (
+                name.hex().encode(), value[head:behind], time, said_host, said_carrier, position,
+            )  # fmt: skip
             document = mould.document % (said if received <= 0 else (*said, received))
-            carriage = Carriage(stream.carrier, position)
-            event = _event(time, *mould.before, name, *mould.between, carriage, document, value)
+            event = _event(
+                time, *mould.before, name, *mould.between, host, *mould.after,
+                Carriage(carrier, position), document, value,
+            )  # fmt: skip
             event.shared = mould.shared
             out.append(event)
         if out:
@@ -157,8 +188,7 @@ class Moulds:
             return
         self._missed += 1
         if self._missed > _MOST_MISSED:
-            self._files, self._once = {}, set()
-            self._made = self._missed = 0
+            self._forget()
         seen = hash(raw[behind:])
         if seen not in self._once:
             self._once.add(seen)
@@ -169,15 +199,30 @@ class Moulds:
         document = _document(fact, product, received)
         if document is None:
             return
-        event = fact.event
-        file = self._files.get(stream)
-        if file is None:
-            place = place_of(event.cluster, event.host, stream.origin)
-            file = self._files[stream] = _File(place)
         alike = head, received, reading.time(line.stamp)[1]
-        mould = _Mould(alike, _before(event), _between(event), document, {})
-        self._made += raw[behind:] not in file.moulds
-        file.moulds[raw[behind:]] = mould
+        event, moulds = fact.event, self._moulds(stream)
+        self._made += raw[behind:] not in moulds
+        moulds[raw[behind:]] = _Mould(
+            alike, _before(event), _between(event), _after(event), document, {}
+        )
+
+    def _moulds(self, stream: Stream) -> _Known:
+        # What the clock says hangs on the zone, and what is our own work on the cluster.
+        return self._of.setdefault((stream.source, stream.cluster, stream.zone), {})
+
+    def _file(self, stream: Stream) -> _File:
+        if len(self._files) >= MOST_FILES:
+            self._files.clear()
+        try:
+            place = place_of(stream.cluster, stream.host, stream.origin)
+            host, carrier = (orjson.dumps(name)[1:-1] for name in (stream.host, stream.carrier))
+        except (ValueError, TypeError):
+            # A path need not be UTF-8. What becomes of its lines is not decided here.
+            file = _File({}, b"", b"", b"")
+        else:
+            file = _File(self._moulds(stream), place, host, carrier)
+        self._files[stream] = file
+        return file
 
 
 def _is_calm(state: State) -> bool:
@@ -209,11 +254,12 @@ def _is_alone(line: Line, fact: Fact) -> bool:
 
 def _document(fact: Fact, product: Mapping[str, str], received: bool) -> bytes | None:
     """The document of a fact with gaps, or None where nobody can say where those are."""
-    event = replace(
-        fact.event, id=_UID, time=_TIME, carriage=replace(fact.event.carriage, position=_POSITION)
-    )
+    carriage = Carriage(_CARRIER, _POSITION)
+    event = replace(fact.event, id=_UID, time=_TIME, host=_HOST, carriage=carriage)
     project(replace(fact, event=event, stamp=_WHEN), product, None, _RECEIVED if received else 0)
-    words = list(_WORDS.items())[: 5 if received else 4]
+    words = list(_WORDS.items())
+    if not received:
+        words.pop()
     rest, out = event.ocsf.replace(b"%", b"%%"), b""
     for word, form in words:
         if event.ocsf.count(word) != 1:

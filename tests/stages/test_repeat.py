@@ -236,16 +236,47 @@ def test_a_time_that_the_clock_says_more_of_says_so() -> None:
     assert len(spots) == 2
 
 
-def test_streams_and_plans_keep_theirs_apart() -> None:
-    config = Config.model_validate({"principals": [{"pattern": "User:a*", "kind": "workload"}]})
-    one, other, moulds = WHERE, replace(WHERE, host="b2", origin=b"o"), Moulds()
-    found = records([LINE] * 6)
-    for where in (one, other, one):
-        assert run(plan(moulds), found, where=where).events == (
-            run(plan(Never()), found, where=where).events
-        )
-    kinds = {event.actor_kind for event in run(config.plan(), found).events}
-    assert kinds == {"workload"}
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"host": "b2", "origin": b"o", "carrier": "another.log"},
+        {"host": "", "carrier": ""},
+        {"host": 'b"2\\\t%d', "carrier": "\u00e9%s"},
+        {"carrier": "\udcff.log"},
+        {"cluster": "other"},
+        {"zone": "Europe/Berlin"},
+        {"zone": ""},
+        {"source": "kafka_authorizer"},
+        {"source": "kafka_authentication"},
+    ],
+    ids=str,
+)
+def test_what_one_broker_says_is_known_of_all_and_stays_theirs(other: dict[str, Any]) -> None:
+    moulds, another, found = Moulds(), replace(WHERE, **other), records([LINE] * 6)
+    for where in (WHERE, another, WHERE, another):
+        expected = run(plan(Never()), found, where=where)
+        assert run(plan(moulds), found, where=where) == expected
+        assert run(plan(moulds), found, range(6), where=where) == expected
+    of_one = cast(run(plan(moulds), found, range(6)))
+    assert of_one == cast(run(plan(moulds), records([LINE] * 6), range(6))) == 5
+
+
+def test_what_is_our_own_work_on_one_cluster_is_none_on_another() -> None:
+    own = {
+        "role": "ingest",
+        "principal": "User:alice",
+        "cluster": "c",
+        "networks": ["192.0.2.0/24"],
+    }
+    config = Config.model_validate({"own": [own]})
+    line = decision(START, "User:alice", resource=f"Topic:LITERAL:{config.kafka.topic('raw.auto')}")
+    found, moulds = records([line] * 6), Moulds()
+    for cluster, count in (("other", 6), ("c", 0), ("other", 6)):
+        where = replace(WHERE, cluster=cluster)
+        for _ in range(2):
+            done = run(plan(moulds, config.plan()), found, range(6), where)
+            assert len(done.events) == count
+            assert done == run(plan(Never(), config.plan()), found, where=where)
 
 
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
