@@ -141,7 +141,9 @@ class Detector:
         name: the module's name, and ``finding_info.analytic.uid`` of its findings.
         title: one line for people.
         documentation: what it finds and why that matters.
-        sight: sightings of one event; must not raise. Runs on every event: be quick to say ().
+        sight: sightings of one event; must not raise. Runs on every event: be quick to say (). Says
+            the same whenever and wherever in a log an event was: of those in which nothing but that
+            differs it is shown one.
         deeds: what is counted, for people.
         reasons: why an episode raises a finding.
         settings: its numbers.

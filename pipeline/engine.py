@@ -39,7 +39,7 @@ SHARED_RAW_BYTES = 8 * 1024
 _SLICE = 256
 """Records that go through the stages together: what one stage makes is still in the processor's
 cache for the next."""
-_FEW = 4
+_FEW = 1
 """The same behind records that needed no stages, twice as many each time there are none again."""
 
 

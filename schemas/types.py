@@ -63,15 +63,24 @@ class Event:
     raw: bytes = b""
 
 
-class Repeated(Event):
-    """An event that says again what others say, at another time and place.
+@dataclass(slots=True, eq=False)
+class Shared:
+    """What is worked out once for all events that say the same, by whoever needs it.
 
     Attributes:
-        shared: of all that say the same: what is made once for them, by what makes it.
+        rows: by what stands before a row, the bytes of the columns they share.
+        sighted: for whom, and what detectors see in each of them.
     """
 
+    rows: dict[bytes, list[bytes]] = field(default_factory=dict)
+    sighted: tuple[Any, Any] = (None, None)
+
+
+class Repeated(Event):
+    """An event that says again what others say, at another time and place."""
+
     __slots__ = ("shared",)
-    shared: dict[bytes, list[bytes]]
+    shared: Shared
 
     def __eq__(self, other: object) -> bool:
         """By columns: whether something was worked out anew is nobody's business."""

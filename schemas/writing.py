@@ -199,9 +199,9 @@ def sharing(avro: Any, head: bytes, own: Collection[str]) -> Write:
     def write(row: Any) -> bytes:
         if row.__class__ is not Repeated:
             return whole(row)
-        runs = row.shared.get(head)
+        runs = row.shared.rows.get(head)
         if runs is None:
-            runs = row.shared[head] = shared(row)
+            runs = row.shared.rows[head] = shared(row)
         runs = runs.copy()
         runs[1::2] = map(call, writes, values(row))
         return b"".join(runs)

@@ -76,6 +76,30 @@ def authorizer_lines(count: int, seed: int = 7) -> Iterator[str]:
         yield _decided(random, at)
 
 
+def routine_lines(count: int, seed: int = 7) -> Iterator[str]:
+    """``count`` decisions as an estate at work has them written: 200 principals, each from two
+    hosts, on five topics, 6,000 sentences in all; and one in fifty a denial of anything else.
+
+    Real logs repeat more: of 322 lines of Kafka 4.1.1's own authorizer, 17 are different.
+    """
+    random, at = Random(seed), START
+    for _ in range(count):
+        at += timedelta(milliseconds=random.randint(0, 40))
+        if random.random() < 0.02:
+            yield _decided(random, at, allowed=False)
+            continue
+        operation, request = random.choice(_OPERATIONS)
+        who = random.randint(0, 199)
+        yield decision(
+            at,
+            f"User:app-{who}",
+            operation=operation,
+            request=request,
+            address=f"192.0.2.{who + random.randint(0, 1)}",
+            resource=f"Topic:LITERAL:topic-{who + random.randint(0, 4)}.orders",
+        )
+
+
 def authentication_lines(count: int, seed: int = 7) -> Iterator[str]:
     """``count`` logins, one in fifty a failure."""
     random, at = Random(seed), START
@@ -121,12 +145,12 @@ def _broker_lines(seed: int, start: datetime, step: timedelta, forged: bool) -> 
             yield _decided(random, at)
 
 
-def _decided(random: Random, at: datetime) -> str:
+def _decided(random: Random, at: datetime, allowed: bool | None = None) -> str:
     operation, request = random.choice(_OPERATIONS)
     return decision(
         at,
         f"User:app-{random.randint(0, 199)}",
-        allowed=random.random() > 0.02,
+        allowed=random.random() > 0.02 if allowed is None else allowed,
         operation=operation,
         request=request,
         address=f"192.0.2.{random.randint(1, 200)}",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from detectors.contract import Detector, EpisodeSettings, Sighting
 from detectors.episodes import Counted, KeyState, Seen, fold
-from schemas.types import Event, Finding, Observation
+from schemas.types import Event, Finding, Observation, Repeated
 
 Key = tuple[str, str, str]
 """Detector, cluster, key."""
@@ -27,6 +27,10 @@ def observation_key(one: Observation) -> bytes:
 
 
 Active = Sequence[tuple[Detector, EpisodeSettings]]
+
+
+_Found = tuple[Sequence[tuple[Key, Sighting]], Sequence[tuple[Key, int]]]
+"""Evidence, and successes with the span in which they count, in milliseconds."""
 
 
 @dataclass(slots=True)
@@ -79,37 +83,58 @@ class Sighter:
 
     def __init__(self, active: Active) -> None:
         self._active = active
-        self._ends: dict[str, dict[tuple[str, str, int], list[Event]]] = {}
+        self._ends: dict[tuple[Key, int], list[Event]] = {}
 
     def see(self, events: Sequence[Event]) -> Iterator[Observation]:
         """Rows of evidence; those of successes are kept back."""
+        for event in events:
+            if event.__class__ is Repeated:
+                whose, found = event.shared.sighted
+                if whose is not self._active:
+                    found = self._found(event)
+                    event.shared.sighted = self._active, found
+            else:
+                found = self._found(event)
+            evidence, successes = found
+            for key, sighting in evidence:
+                yield _observation(key, event, sighting)
+            for key, span_ms in successes:
+                self._keep(key, span_ms, event)
+
+    def _found(self, event: Event) -> _Found:
+        """What detectors see in an event, whenever it was."""
+        evidence: list[tuple[Key, Sighting]] = []
+        successes: list[tuple[Key, int]] = []
         for detector, settings in self._active:
-            name, sight, span_ms = detector.name, detector.sight, detector.follow_s * 1000
-            ends = self._ends.setdefault(name, {})
-            for event in events:
-                for sighting in sight(event, settings):
-                    if not sighting.success:
-                        if counted(event, sighting):
-                            yield _observation((name, event.cluster, sighting.key), event, sighting)
-                    elif span_ms and not event.suspect and counted(event, sighting):
-                        place = event.cluster, sighting.key, event.time // span_ms
-                        held = ends.get(place)
-                        if held is None:
-                            ends[place] = [event, event]
-                        elif event.time > held[1].time:
-                            held[1] = event
-                        elif event.time < held[0].time:
-                            held[0] = event
+            span_ms = detector.follow_s * 1000
+            for sighting in detector.sight(event, settings):
+                key = detector.name, event.cluster, sighting.key
+                if not counted(event, sighting):
+                    continue
+                if not sighting.success:
+                    evidence.append((key, sighting))
+                elif span_ms and not event.suspect:
+                    successes.append((key, span_ms))
+        return evidence, successes
+
+    def _keep(self, key: Key, span_ms: int, event: Event) -> None:
+        place = key, event.time // span_ms
+        held = self._ends.get(place)
+        if held is None:
+            self._ends[place] = [event, event]
+        elif event.time > held[1].time:
+            held[1] = event
+        elif event.time < held[0].time:
+            held[0] = event
 
     def successes(self) -> Iterator[Observation]:
         """Rows of successes since the last time: the first and the last of each span."""
-        for name, ends in self._ends.items():
-            for (cluster, key, _), (first, last) in ends.items():
-                success = Sighting(key, success=True)
-                yield _observation((name, cluster, key), first, success)
-                if last is not first:
-                    yield _observation((name, cluster, key), last, success)
-            ends.clear()
+        for (key, _), (first, last) in self._ends.items():
+            success = Sighting(key[2], success=True)
+            yield _observation(key, first, success)
+            if last is not first:
+                yield _observation(key, last, success)
+        self._ends.clear()
 
 
 def sighted(active: Active, events: Sequence[Event]) -> Iterator[Observation]:

@@ -36,7 +36,9 @@ def digest(size: int, parts: Iterable[bytes]) -> bytes:
 
 def timed(time_ms: int, hashed: bytes) -> bytes:
     """An id: 48 bits of time, then ``hashed`` (10 bytes)."""
-    return min(max(time_ms, 0), _LARGEST_TIME).to_bytes(6, "big") + hashed
+    if not 0 <= time_ms <= _LARGEST_TIME:
+        time_ms = 0 if time_ms < 0 else _LARGEST_TIME
+    return time_ms.to_bytes(6, "big") + hashed
 
 
 def position(line: Line, stream: Stream) -> tuple[bytes, bytes]:

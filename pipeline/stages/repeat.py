@@ -29,7 +29,7 @@ from pipeline.batch import Fact, Line, Reading, Record, State, Stream
 from pipeline.errors import Unreadable
 from pipeline.stages.identify import place_of, placed_id
 from pipeline.stages.project import project
-from schemas.types import Carriage, Event, Repeated
+from schemas.types import Carriage, Event, Repeated, Shared
 
 MOST_MOULDS = 16_384
 """Kept in all, some 3 KB each; with so many no more are made."""
@@ -85,7 +85,7 @@ class _Mould(NamedTuple):
     between: tuple[Any, ...]
     after: tuple[Any, ...]
     document: bytes
-    shared: dict[bytes, list[bytes]]
+    shared: Shared
 
 
 _Known = dict[bytes, _Mould]
@@ -203,7 +203,7 @@ class Moulds:
         event, moulds = fact.event, self._moulds(stream)
         self._made += raw[behind:] not in moulds
         moulds[raw[behind:]] = _Mould(
-            alike, _before(event), _between(event), _after(event), document, {}
+            alike, _before(event), _between(event), _after(event), document, Shared()
         )
 
     def _moulds(self, stream: Stream) -> _Known:

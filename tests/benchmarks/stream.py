@@ -20,13 +20,17 @@ from tests.benchmarks.load import PARTITIONS, Loading, observations
 from tests.benchmarks.soak import soak
 from tests.benchmarks.trails import trail_lines
 from tests.benchmarks.workers import Stream
-from tests.logs import authorizer_lines
+from tests.logs import authorizer_lines, routine_lines
 
 _RUNS = 3
 _NAIVE = 20_000
 """Records for those who take them one by one."""
 _KEYS = 10_000
-_RAW = {"bench-lines": "kafka_authorizer", "bench-trails": "aws_cloudtrail"}
+_RAW = {
+    "bench-lines": "kafka_authorizer",
+    "bench-unlike": "kafka_authorizer",
+    "bench-trails": "aws_cloudtrail",
+}
 _PROPERTIES = {"log.retention.check.interval.ms": "3000", "log.segment.delete.delay.ms": "1000"}
 
 Figures = Mapping[str, float]
@@ -36,18 +40,20 @@ class Bench:
     """All measurements, on one broker.
 
     Args:
-        lines: authorizer lines; a third as many trail records, for they are long.
+        lines: authorizer lines, as often again of which hardly two are alike; a third as many trail
+            records, for they are long.
     """
 
     def __init__(self, kafka: Kafka, folder: Path, lines: int) -> None:
         self._kafka, self._folder = kafka, folder
         self._client: dict[str, Any] = dict(kafka.client("admin"))
-        self._count = {"bench-lines": lines, "bench-trails": lines // 3}
+        self._count = {"bench-lines": lines, "bench-unlike": lines, "bench-trails": lines // 3}
         self._streams = 0
-        self._make("bench-lines", "bench-trails", "bench-few", "bench-out")
-        Loading(self._client).lines("bench-lines", authorizer_lines(lines))
+        self._make(*_RAW, "bench-few", "bench-out")
+        Loading(self._client).lines("bench-lines", routine_lines(lines))
+        Loading(self._client).lines("bench-unlike", authorizer_lines(lines))
         Loading(self._client).lines("bench-trails", trail_lines(lines // 3))
-        Loading(self._client).lines("bench-few", authorizer_lines(_NAIVE))
+        Loading(self._client).lines("bench-few", routine_lines(_NAIVE))
 
     def _make(self, *topics: str) -> None:
         admin = AdminClient(self._client)
@@ -144,6 +150,7 @@ def measure(folder: Path, lines: int, soak_minutes: float) -> None:
         naive = _row("plain Faust agent: re, Avro, send", bench.peer("naive", "bench-few"))
         _row("the same with take(1000)", bench.peer("take", "bench-few"))
         ours = _row("ingest, authorizer lines", bench.ingest("bench-lines"), "40,000/s, 20 µs")
+        _row("ingest, authorizer lines, hardly two alike", bench.ingest("bench-unlike"))
         _row("ingest, CloudTrail of 1.7 KB", bench.ingest("bench-trails"), "45 µs")
         _row(f"detect, {_KEYS:,} keys", bench.detect(lines), "30,000/s")
         both = _row(

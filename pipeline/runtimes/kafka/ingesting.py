@@ -122,11 +122,12 @@ class _Counted:
 
     def add(self, result: Ingested) -> None:
         self.account.add(result.account)
-        newest = self.newest
-        for event in result.events:
-            # As far as no client can have made it up.
-            if event.time > newest.get(event.cluster, _NOWHERE) and not event.suspect:
-                newest[event.cluster] = event.time
+        # As far as no client can have made it up.
+        times = [event.time for event in result.events if not event.suspect]
+        if times:
+            # What comes of a stream is of its cluster.
+            cluster = result.events[0].cluster
+            self.newest[cluster] = max(self.newest.get(cluster, _NOWHERE), *times)
 
 
 class Ingesting:
