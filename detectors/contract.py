@@ -142,8 +142,8 @@ class Detector:
         title: one line for people.
         documentation: what it finds and why that matters.
         sight: sightings of one event; must not raise. Runs on every event: be quick to say (). Says
-            the same whenever and wherever in a log an event was: of those in which nothing but that
-            differs it is shown one.
+            the same whenever and on whatever host an event was, unless it is suspect or forged: of
+            those in which nothing else differs it is shown one.
         deeds: what is counted, for people.
         reasons: why an episode raises a finding.
         settings: its numbers.

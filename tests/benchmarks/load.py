@@ -13,7 +13,7 @@ from confluent_kafka import Producer
 
 from schemas.types import Observation
 from schemas.wire import encoder
-from tests.logs import START, authorizer_lines, login, stamp
+from tests.logs import START, login, routine_lines, stamp
 
 PARTITIONS = 4
 _RUN = 100
@@ -99,7 +99,7 @@ class Fresh:
     """Authorizer lines without end, stamped with the time when they are asked for."""
 
     def __init__(self) -> None:
-        bodies = [line[_STAMP:].encode() for line in islice(authorizer_lines(50_000), 50_000)]
+        bodies = [line[_STAMP:].encode() for line in routine_lines(50_000)]
         self._bodies = cycle(bodies)
 
     def some(self, count: int) -> Iterator[bytes]:

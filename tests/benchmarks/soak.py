@@ -17,6 +17,7 @@ from tests.benchmarks.workers import Stream, memory
 from tests.runtimes.kafka.running import eventually
 
 _LOOK_S = 0.5
+_SETTLE_S, _LIMIT_S = 15.0, 45.0
 _PARTITION_BYTES = 64 * 1024 * 1024
 _BOUNDED = ("raw.auto", "events", "control", "counters", "dead-letters")
 
@@ -34,6 +35,37 @@ def _bound(stream: Stream) -> None:
     admin = AdminClient(stream.client)
     for done in admin.incremental_alter_configs(resources).values():
         done.result(30)
+
+
+def sustained(stream: Stream, rate: float) -> float:
+    """Lines a second that both roles in one worker work off while so many are sent to them.
+
+    That is less than what they work off of a topic that is full already: what sends the lines, and
+    the broker that takes them, are on the same machine.
+    """
+    _bound(stream)
+    topic, counters = stream.topic("raw.auto"), stream.topic("counters")
+    loading, fresh = Loading(stream.client), Fresh()
+    with (
+        stream.worker("ingest,detect"),
+        stream.committed("ingest", topic) as ingested,
+        stream.committed("detect", counters) as detected,
+    ):
+
+        def step(count: int, _: int) -> None:
+            for line in fresh.some(count):
+                loading.line(topic, line)
+            loading.poll()
+
+        paced(rate, _SETTLE_S, step)
+        eventually(lambda: detected() > 0, "the worker to work")
+        began, lines, seen, there = (
+            time.monotonic(), ingested(), detected(), stream.end(counters)
+        )  # fmt: skip
+        paced(rate, _LIMIT_S, step)
+        lines, seen, there = ingested() - lines, detected() - seen, stream.end(counters) - there
+        took_s = time.monotonic() - began
+    return lines / took_s * min(1.0, seen / max(1, there))
 
 
 def soak(stream: Stream, rate: float, minutes: float) -> str:

@@ -105,6 +105,14 @@ class Stream:
         yield ask
         consumer.close()
 
+    def end(self, topic: str) -> int:
+        """How many records have been sent to a topic."""
+        consumer = Consumer({**self.client, "group.id": f"{self.name}-ends", "log_level": 0})
+        places = [TopicPartition(topic, p) for p in range(PARTITIONS)]
+        sent = sum(consumer.get_watermark_offsets(place, 60)[1] for place in places)
+        consumer.close()
+        return sent
+
     def measured(self, roles: str, role: str, topic: str, expected: int) -> dict[str, float]:
         """Work off a topic; from the first commit to the last, so without what starting costs."""
         with self.worker(roles) as process, self.committed(role, topic) as ask:
