@@ -122,7 +122,10 @@ class _File:
 
 
 class Moulds:
-    """The moulds of a run: a memory and nothing else, what is forgotten is worked out anew."""
+    """The moulds of a run: a memory and nothing else, what is forgotten is worked out anew.
+
+    For one thread.
+    """
 
     def __init__(self) -> None:
         self._forget()
