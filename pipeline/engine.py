@@ -97,11 +97,11 @@ def ingest(
             out.events += repeated
             out.account.items += len(repeated)
             start, together = start + len(repeated), _FEW
-        # What is new seldom comes alone, and seldom stays for long.
-        slice_, together = records[start : start + together], min(2 * together, _SLICE)
-        if slice_:
-            _ingest(plan, stream, router, slice_, reading, False, out)
-        start += len(slice_)
+        # A new one is often the only one; behind several, more are likely.
+        new, together = records[start : start + together], min(2 * together, _SLICE)
+        if new:
+            _ingest(plan, stream, router, new, reading, False, out)
+        start += len(new)
     if final or not count:
         _ingest(plan, stream, router, (), reading, final, out)
     out.account.events = len(out.events)
