@@ -37,6 +37,21 @@ def _bound(stream: Stream) -> None:
         done.result(30)
 
 
+class _Sending:
+    """Lines of now, into a stream's raw topic."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.topic = stream.topic("raw.auto")
+        self._loading, self._fresh = Loading(stream.client), Fresh()
+        self.flush = self._loading.flush
+
+    def step(self, count: int, _: int) -> None:
+        """Send so many, as :func:`tests.benchmarks.load.paced` asks for them."""
+        for line in self._fresh.some(count):
+            self._loading.line(self.topic, line)
+        self._loading.poll()
+
+
 def sustained(stream: Stream, rate: float) -> float:
     """Lines a second that both roles in one worker work off while so many are sent to them.
 
@@ -44,19 +59,13 @@ def sustained(stream: Stream, rate: float) -> float:
     the broker that takes them, are on the same machine.
     """
     _bound(stream)
-    topic, counters = stream.topic("raw.auto"), stream.topic("counters")
-    loading, fresh = Loading(stream.client), Fresh()
+    sending, counters = _Sending(stream), stream.topic("counters")
+    step = sending.step
     with (
         stream.worker("ingest,detect"),
-        stream.committed("ingest", topic) as ingested,
+        stream.committed("ingest", sending.topic) as ingested,
         stream.committed("detect", counters) as detected,
     ):
-
-        def step(count: int, _: int) -> None:
-            for line in fresh.some(count):
-                loading.line(topic, line)
-            loading.poll()
-
         paced(rate, _SETTLE_S, step)
         eventually(lambda: detected() > 0, "the worker to work")
         began, lines, seen, there = (
@@ -71,18 +80,18 @@ def sustained(stream: Stream, rate: float) -> float:
 def soak(stream: Stream, rate: float, minutes: float) -> str:
     """Both roles in one worker, at a rate, for so long; what came of it, in words."""
     _bound(stream)
-    topic = stream.topic("raw.auto")
-    loading, fresh = Loading(stream.client), Fresh()
+    sending = _Sending(stream)
     seen: list[int] = []
     not_before = 0.0
 
-    with stream.worker("ingest,detect") as process, stream.committed("ingest", topic) as ask:
+    with (
+        stream.worker("ingest,detect") as process,
+        stream.committed("ingest", sending.topic) as ask,
+    ):
 
-        def step(count: int, _: int) -> None:
+        def step(count: int, number: int) -> None:
             nonlocal not_before
-            for line in fresh.some(count):
-                loading.line(topic, line)
-            loading.poll()
+            sending.step(count, number)
             if time.monotonic() > not_before:
                 not_before = time.monotonic() + _LOOK_S
                 seen.append(memory(process.pid))
@@ -93,7 +102,7 @@ def soak(stream: Stream, rate: float, minutes: float) -> str:
         began = time.monotonic()
         sent += paced(rate, minutes * 60, step)
         real = sent / (time.monotonic() - began)
-        loading.flush()
+        sending.flush()
         behind = sent - ask()
         assert process.poll() is None
     third = max(1, len(seen) // 3)

@@ -21,11 +21,11 @@ from pipeline.stages import repeat
 from pipeline.stages.repeat import MOST_BYTES, Moulds
 from schemas.types import Event, Repeated
 from schemas.wire import decoder, encoder
-from tests.feed import stream
+from tests import feed
 from tests.logs import START, broker_lines, decision, login, stamp
 from tests.sources.golden import load, paths, stream_of
 
-WHERE = stream("auto", cluster="c", host="b1", zone="UTC")
+WHERE = feed.stream("auto", cluster="c", host="b1", zone="UTC")
 LINE = decision(START, "User:alice")
 GOLDEN = [path for path in paths() if sources()[path.parent.name].repeats]
 
@@ -42,12 +42,7 @@ def plan(moulds: Moulds | None = None, more: Plan | None = None) -> Plan:
 
 
 def records(lines: Sequence[str | bytes], received: int = 0) -> list[Record]:
-    out, position = [], 0
-    for line in lines:
-        value = line.encode() if isinstance(line, str) else line
-        out.append(Record(value, position, received=received))
-        position += len(value) + 1
-    return out
+    return [one._replace(received=received) for one in feed.records(lines)]
 
 
 def run(
