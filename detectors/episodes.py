@@ -31,9 +31,10 @@ from typing import Any, NamedTuple
 
 from detectors.conclusions import Watch, conclude
 from detectors.contract import STATE_CAP, Detector, EpisodeSettings, Evidence, Pieces, Sighting
-from detectors.eras import NEVER, Era, Span, Zone, advance, clear, late, shed, zones
+from detectors.eras import NEVER, Era, Span, Zone, advance, clear, late, merged, shed, zones
 from detectors.runs import Reasons, Run, join, split
 from detectors.successes import followed, forget, note
+from detectors.successes import merge as merge_successes
 from schemas.types import Event, Finding, Observation
 
 MOST_SUSPECT = 1_000
@@ -76,8 +77,7 @@ def fold(
         state: the key's state, {} at first. It is changed.
     """
     _thaw(state)
-    margin_s = max(settings.span_s, detector.follow_s)
-    span = Span(settings.horizon_s * 1000, margin_s * 1000)
+    span = _span(detector, settings)
     gap_ms, follow_ms = settings.gap_s * 1000, detector.follow_s * 1000
     trusted, suspect = state["eras"]
     successes = state["successes"]
@@ -109,6 +109,39 @@ def fold(
         _forget(watch, state, runs, remembered)
     forget(successes, follow_ms, remembered)
     return Folded(findings, too_late)
+
+
+def merge(detector: Detector, settings: EpisodeSettings, state: KeyState, other: KeyState) -> None:
+    """Take into a key's state what was kept elsewhere of the same key, upon other events.
+
+    What follows from both is said with the next evidence (:func:`hold_back`).
+
+    Args:
+        state: is changed; {} where nothing was kept.
+    """
+    _thaw(state)
+    _thaw(other)
+    span = _span(detector, settings)
+    pairs = zip(state["eras"], other["eras"], strict=True)
+    state["eras"] = [merged(mine, theirs, span) for mine, theirs in pairs]
+    merge_successes(state["successes"], other["successes"])
+    state["turned_away"] = max(state["turned_away"], other["turned_away"])
+    state["outlines"] += other["outlines"]
+    state["emitted"] = other["emitted"] | state["emitted"]
+    state["evidence"] = sorted({*state["evidence"], *other["evidence"]})
+
+
+def hold_back(state: KeyState) -> Evidence | None:
+    """Take the newest evidence out of a state; None where there is none.
+
+    When it is folded again, all is judged anew.
+    """
+    return state["evidence"].pop() if state["evidence"] else None
+
+
+def _span(detector: Detector, settings: EpisodeSettings) -> Span:
+    margin_s = max(settings.span_s, detector.follow_s)
+    return Span(settings.horizon_s * 1000, margin_s * 1000)
 
 
 def _thaw(state: KeyState) -> None:

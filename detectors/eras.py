@@ -84,9 +84,28 @@ def advance(eras: list[Era], times: Sequence[int], span: Span) -> None:
             eras[place - 1][1] = time
         elif place == len(eras) or time < eras[place][0] - span.memory:
             eras.insert(place, [time, time, NEVER])
-            if len(eras) > MOST_ERAS:
-                apart = [later[0] - earlier[1] for earlier, later in pairwise(eras)]
-                _unite(eras, apart.index(min(apart)) + 1)
+            _thin(eras)
+
+
+def merged(eras: Iterable[Era], others: Iterable[Era], span: Span) -> list[Era]:
+    """What two memories of one key come to, each upon other events."""
+    out: list[Era] = []
+    for era in sorted([*eras, *others]):
+        out.append([*era])
+        if _reached(out, len(out) - 1, era[0], span):
+            newest = max(out[-2][1], era[1])
+            _unite(out, len(out) - 1)
+            out[-1][1] = newest
+    while len(out) > MOST_ERAS:
+        _thin(out)
+    return out
+
+
+def _thin(eras: list[Era]) -> None:
+    """Make one of the two nearest, where they are too many."""
+    if len(eras) > MOST_ERAS:
+        apart = [later[0] - earlier[1] for earlier, later in pairwise(eras)]
+        _unite(eras, apart.index(min(apart)) + 1)
 
 
 def _reached(eras: Sequence[Era], place: int, time: int, span: Span) -> bool:

@@ -30,6 +30,13 @@ def note(successes: Successes, span_ms: int, times: Sequence[int]) -> bool:
     return changed
 
 
+def merge(successes: Successes, others: Successes) -> None:
+    """Take in what was kept elsewhere, in buckets of the same length."""
+    for bucket, ends in others.items():
+        both = [*ends, *successes.get(bucket, ())]
+        successes[bucket] = [min(both), max(both)]
+
+
 def followed(successes: Successes, span_ms: int, time: int) -> bool:
     """Whether a success came after ``time``, and within ``span_ms``."""
     if not span_ms:

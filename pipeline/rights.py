@@ -126,7 +126,8 @@ def _topics(streaming: Streaming) -> Iterator[Need]:
     yield Need("topic", streaming.topic("*"), make)
     yield Need("topic", streaming.topic("events"), ("Read",))
     yield Need("topic", streaming.topic("state"), ("Read", "Write"))
-    yield Need("topic", streaming.topic(f"{COUNTERS}.*"), ("Write",))
+    yield Need("topic", streaming.topic(COUNTERS), ("Read",))
+    yield Need("topic", streaming.topic(f"{COUNTERS}.*"), ("Read", "Write"))
     yield Need("group", f"{streaming.group}-*", ("Describe",))
 
 

@@ -89,7 +89,7 @@ def _apply(arguments: argparse.Namespace) -> int:
 
 
 class _Progress:
-    """How far the reading of the events has come: a line that moves, or one now and then."""
+    """How far the reading of a topic has come: a line that moves, or one now and then."""
 
     def __init__(self) -> None:
         self._told = time.monotonic()
@@ -100,7 +100,7 @@ class _Progress:
             self._told = now
             end = "" if sys.stderr.isatty() and read < total else "\n"
             begin = "\r" if sys.stderr.isatty() else ""
-            line = f"{begin}{read:,} of {total:,} events read"
+            line = f"{begin}{read:,} of {total:,} records read"
             print(line, end=end, file=sys.stderr, flush=True)
 
     def say(self, text: str) -> None:

@@ -6,14 +6,17 @@ examples fail here. Estate detectors have properties instead: ``test_estates.py`
 
 import random
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import detectors
-from detectors.contract import Detector
+from detectors.contract import Detector, EpisodeSettings, Evidence
+from detectors.episodes import hold_back, merge
 from pipeline.registry import detectors as known
 from tests.detectors.random_sets import (
     NAMES,
@@ -139,3 +142,41 @@ def test_several_detectors_do_not_mix(name: str) -> None:
         for (_, reference), (_, chosen) in zip(loaded.values(), active, strict=True):
             expected |= reference.reference(events, chosen)
         assert worker.view() == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_two_kept_of_a_key_becomes_one(name: str) -> None:
+    """As where a topic of counters was grown in place, and parted a key's events."""
+    detector, reference = load(name)
+    retired: Counter[str] = Counter()
+    for seed in range(SETS // 2):
+        rng = random.Random(f"parted {name} {seed}")
+        chosen = numbers(rng, detector, reference)
+        events = a_set(rng, chosen, reference.EVENTS, rng.randint(1, 45))
+        # What one of them has forgotten the other cannot bring back.
+        events = [e for e in events if e.time - events[0].time <= chosen.horizon_s * 1000]
+        arrivals = shuffled(rng, events, chosen.horizon_s)
+        cut = rng.randint(0, len(arrivals))
+        one, other = Worker([(detector, chosen)]), Worker([(detector, chosen)])
+        for batch in split(rng, arrivals[:cut]):
+            rng.choice((one, other)).take(batch)
+        held_back = {piece.id for piece in _merged(one, other, chosen)}
+        one.history += other.history
+        one.take([e for e in arrivals[:cut] if e.id.hex() in held_back])
+        one.feed(split(rng, arrivals[cut:]))
+        assert one.view() == reference.reference(events, chosen), f"seed {seed}"
+        sound(one.history)
+        retired.update(f.status for f in one.history)
+    assert retired["superseded"] > SETS / 100
+
+
+def _merged(one: Worker, other: Worker, chosen: EpisodeSettings) -> Iterator[Evidence]:
+    """Give `one` what `other` kept; what was held back of it."""
+    [(detector, _)] = one.active
+    for key, kept in other.states.items():
+        state = orjson.loads(one.states.get(key, b"{}"))
+        merge(detector, chosen, state, orjson.loads(kept))
+        newest = hold_back(state)
+        one.states[key] = orjson.dumps(state, default=list)
+        if newest is not None:
+            yield newest

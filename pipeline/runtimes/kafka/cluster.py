@@ -168,7 +168,7 @@ class Delivery:
         self._producer = producer
         self._first: KafkaError | None = None
 
-    def send(self, topic: str, value: bytes, key: bytes, **more: Any) -> None:
+    def send(self, topic: str, value: bytes | None, key: bytes | None, **more: Any) -> None:
         """Hand over a record, waiting while the queue is full."""
         while True:
             try:

@@ -38,14 +38,15 @@ class CountedPartition:
 
     def __init__(self, kept: Mapping[bytes, bytes]) -> None:
         self.position: int = orjson.loads(kept.get(PARTITION, b"{}")).get("position", 0)
-        self.keys: Remembered[KeyState] = Remembered(kept, orjson.loads, _frozen, MOST_KEYS)
+        self.keys: Remembered[KeyState] = Remembered(kept, orjson.loads, frozen, MOST_KEYS)
 
     def state_of(self, key: Key) -> KeyState:
         """The state of a key, to be changed in place."""
         return self.keys.of(key_name(key), dict)
 
 
-def _frozen(state: KeyState) -> bytes:
+def frozen(state: KeyState) -> bytes:
+    """A key's state as it is kept."""
     return orjson.dumps(state, default=list)
 
 
@@ -53,8 +54,8 @@ class Counting:
     """The work of role `detect` upon observations, for all partitions.
 
     Args:
-        generation: of the topic of counters, from 1. Each counts anew; versions of findings go on
-            above those that an earlier one can have given.
+        generation: of the topic of counters, from 1. Versions of findings go on above those that
+            an earlier one can have given, also where it forgot that it did.
     """
 
     def __init__(

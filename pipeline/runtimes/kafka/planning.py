@@ -8,7 +8,7 @@ from typing import Final
 
 from pipeline.rights import COUNTERS, STATEFUL
 from pipeline.runtimes.kafka.cluster import Cluster, ClusterError, Found
-from pipeline.runtimes.kafka.rekeying import Progress, rekey
+from pipeline.runtimes.kafka.rekeying import Before, Progress, Rekeying
 from pipeline.runtimes.kafka.topics import (
     COMPACTED,
     PLACED,
@@ -46,6 +46,7 @@ class Step:
         differing: by setting, what it is and what it is to be.
         unmarked: what it was made with is yet to be written down.
         said: for a person.
+        before: of the counters' next generation, the one it goes on from.
     """
 
     want: Wanted
@@ -55,6 +56,7 @@ class Step:
     differing: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     unmarked: bool = False
     said: str = ""
+    before: Before | None = None
 
 
 def plan(cluster: Cluster, streaming: Streaming) -> list[Step]:
@@ -76,7 +78,7 @@ def plan(cluster: Cluster, streaming: Streaming) -> list[Step]:
         as_made = marks.get(kept)
         wrong = broken(cluster, as_made, found) if as_made else ""
         if wrong and kept == COUNTERS:
-            steps.append(_next(streaming, found, current, wrong))
+            steps.append(_next(streaming, found, _before(cluster, current, now, as_made), wrong))
         elif wrong:
             steps.append(Step(want, REFUSE, now, said=f"{wrong}; {way_out(streaming, kept)}"))
         elif now is None:
@@ -85,7 +87,7 @@ def plan(cluster: Cluster, streaming: Streaming) -> list[Step]:
             steps.append(_standing(want, now, settings[want.topic], as_made))
             if kept == COUNTERS and now.partitions < streaming.partitions:
                 said = f"{current} has {now.partitions} partitions, not {streaming.partitions}"
-                steps.append(_next(streaming, found, current, said))
+                steps.append(_next(streaming, found, _before(cluster, current, now, as_made), said))
     return steps
 
 
@@ -167,14 +169,24 @@ def _remarks(want: Wanted, now: Found, fixed: bool) -> str:
     return "; ".join(said)
 
 
-def _next(streaming: Streaming, found: Mapping[str, Found], current: str, why: str) -> Step:
+def _before(cluster: Cluster, topic: str, now: Found | None, as_made: Made | None) -> Before:
+    """The counters' generation that counts, as it is."""
+    has = now.partitions if now else 0
+    if as_made is None:
+        return Before(topic, has, has, there=True)
+    there = now is not None and cluster.ids([topic])[topic] == as_made.topic_id
+    return Before(topic, as_made.partitions, max(has, as_made.partitions), there)
+
+
+def _next(streaming: Streaming, found: Mapping[str, Found], before: Before, why: str) -> Step:
     """The counters' next generation: one that was begun and not completed, if it fits."""
-    newest = max(generation(streaming, name) for name in (*found, current))
-    said = f"{why}; the counters are made anew here out of the events"
+    newest = max(generation(streaming, name) for name in (*found, before.topic))
+    source = "" if before.there else ", out of the events"
+    said = f"{why}; the counters go on here{source}"
     begun = counters_wanted(streaming, newest)
-    if begun.topic != current and found[begun.topic].partitions == begun.partitions:
-        return Step(begun, REKEY, found[begun.topic], said=said)
-    return Step(counters_wanted(streaming, newest + 1), REKEY, said=said)
+    if begun.topic != before.topic and found[begun.topic].partitions == begun.partitions:
+        return Step(begun, REKEY, found[begun.topic], said=said, before=before)
+    return Step(counters_wanted(streaming, newest + 1), REKEY, said=said, before=before)
 
 
 def _check_stopped(cluster: Cluster, streaming: Streaming) -> None:
@@ -225,13 +237,18 @@ def _rekey(
     say: Say,
     progress: Progress,
 ) -> None:
-    want = step.want
+    want, before = step.want, step.before
+    assert before is not None
     if step.now is None:
         _make(cluster, want, say)
     else:
         cluster.alter(want.topic, want.settings_for(step.now.replicas))
-    count = rekey(cluster, streaming, active, want.topic, progress)
+    rekeying = Rekeying(cluster, streaming, active, want.topic, want.partitions)
+    keys, sent, lost = rekeying.carry_over(before, progress)
     _check_stopped(cluster, streaming)
     # Not before all is acknowledged: this is what makes it the one that counts.
     _mark(cluster, streaming, want.name, want.topic)
-    say(f"{want.topic}: {count:,} observations; the counters are here now")
+    say(f"{want.topic}: {keys:,} keys, {sent:,} observations; the counters are here now")
+    if lost:
+        said = "positions were deleted before anybody counted them: findings may count too few"
+        say(f"LOST: {before.topic}: {lost:,} {said}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -37,6 +38,7 @@ def each(
     patience_s: float,
     committed: bool = True,
     given_up: GivenUp = never,
+    starts: Mapping[int, int] = MappingProxyType({}),
 ) -> Generator[Read, None, None]:
     """All records there are of some partitions of a topic. To be closed where it is left early.
 
@@ -44,6 +46,7 @@ def each(
         settings: librdkafka's, with a group; nothing is committed in it.
         patience_s: how long it is waited without any progress.
         committed: wait for transactions that are open, and leave out what they take back.
+        starts: by partition, the position to begin at, where that is not the first.
 
     Raises:
         NotRead: also while it is iterated over.
@@ -61,7 +64,12 @@ def each(
     }
     consumer = Consumer(settings)
     try:
-        ends = watermarks(settings, [(topic, number) for number in partitions], given_up)
+        ends = {
+            number: (max(low, starts.get(number, 0)), high)
+            for (_, number), (low, high) in watermarks(
+                settings, [(topic, number) for number in partitions], given_up
+            ).items()
+        }
         for one in _Reading(consumer, topic, ends).records(patience_s):
             if given_up():
                 raise LeftOff
@@ -83,6 +91,7 @@ def reading(
     role: str = "topics",
     partitions: Iterable[int] | None = None,
     committed: bool = True,
+    starts: Mapping[int, int] = MappingProxyType({}),
 ) -> Iterator[Iterator[Read]]:
     """:func:`each`, of all partitions by default, as whoever has a role.
 
@@ -93,7 +102,8 @@ def reading(
     if partitions is None:
         partitions = range(cluster.topics()[topic].partitions)
     try:
-        with closing(each(settings, topic, partitions, patience_s, committed)) as records:
+        found = each(settings, topic, partitions, patience_s, committed, starts=starts)
+        with closing(found) as records:
             yield records
     except NotRead as error:
         raise ClusterError(str(error)) from None
@@ -106,12 +116,12 @@ class _Reading:
         self,
         consumer: Consumer,
         topic: str,
-        ends: Mapping[tuple[str, int], tuple[int, int]],
+        ends: Mapping[int, tuple[int, int]],
     ) -> None:
         self._consumer, self._topic = consumer, topic
         self._at: dict[int, int] = {}
         self._ends: dict[int, int] = {}
-        for (_, number), (low, high) in ends.items():
+        for number, (low, high) in ends.items():
             if low < high:
                 self._at[number], self._ends[number] = low, high
         self._total = sum(self._ends.values()) - sum(self._at.values())

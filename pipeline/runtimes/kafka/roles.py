@@ -33,7 +33,7 @@ from pipeline.runtimes.kafka.patience import GivenUp
 from pipeline.runtimes.kafka.producing import Member, Outgoing, Sending, Transactional
 from pipeline.runtimes.kafka.registry import RegistryAway
 from pipeline.runtimes.kafka.reporting import Memory, Reporting
-from pipeline.runtimes.kafka.states import ReadWhole, States, read_whole
+from pipeline.runtimes.kafka.states import ReadWhole, States, holder, read_whole
 from pipeline.runtimes.kafka.topics import Layout, check, generation
 from pipeline.runtimes.kafka.transport import Batch
 from pipeline.runtimes.kafka.wires import TOPICS, Wires, wires
@@ -85,9 +85,8 @@ class Setting(NamedTuple):
     def states(self, role: str, layout: Layout, part: str = "") -> States:
         """The states of a role, or of one part of it."""
         topic = self.config.kafka.topic("state")
-        name = f"{role}-{part}" if part else role
         return States(
-            self.read(role), name, topic, layout.partitions[topic], encoder("state"),
+            self.read(role), holder(role, part), topic, layout.partitions[topic], encoder("state"),
             decoder("state"),
         )  # fmt: skip
 

@@ -31,16 +31,21 @@ PARTITION = b""
 """Name of what is known of the partition as a whole."""
 
 
+def holder(role: str, part: str = "") -> str:
+    """Whose states those of a role are, or of one part of it."""
+    return f"{role}-{part}" if part else role
+
+
 class NotLoaded(StreamError):
     """State could not be read: nothing can be done with the partition until it can."""
 
 
 class States:
-    """The states of one role.
+    """The states of one :func:`holder`.
 
     Args:
-        read: as the role.
-        role: tells its states from other roles'.
+        read: as whoever this is.
+        role: the holder, which tells its states from others'.
         topic, partitions: where they are.
     """
 

@@ -18,6 +18,7 @@ _PASSING = (
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.REQUEST_TIMED_OUT,
     KafkaError._TIMED_OUT,
+    KafkaError._TIMED_OUT_QUEUE,
     KafkaError._TRANSPORT,
     KafkaError._ALL_BROKERS_DOWN,
 )
