@@ -16,22 +16,21 @@ from functools import lru_cache
 from hashlib import sha256
 from operator import attrgetter
 from typing import Any
-from zlib import crc32
 
 import orjson
 
 from pipeline.batch import Account, Ingested, Record, State, Stream
 from pipeline.collectors.raw_records import Received, bounded, received
 from pipeline.engine import Plan, ingest
-from pipeline.runtimes.judge import concerns_estates
+from pipeline.runtimes.kafka.leading import Leading, place
 from pipeline.runtimes.kafka.producing import Outgoing
 from pipeline.runtimes.kafka.remembered import Remembered
 from pipeline.runtimes.kafka.states import PARTITION, States
 from pipeline.runtimes.kafka.transport import Batch
-from pipeline.stages.detect import Active, Sighter, observation_key
+from pipeline.stages.detect import Active, Sighter
 from pipeline.stages.identify import digest
 from pipeline.streaming import RawTopic, Streaming
-from schemas.types import AccountOf, Clock, Event, Observation
+from schemas.types import AccountOf, Clock
 from schemas.wire import Encode
 
 _NOWHERE = -1
@@ -152,11 +151,10 @@ class Ingesting:
         estate_of: Callable[[str], str],
     ) -> None:
         self._plan, self._active, self._streaming = plan, active, streaming
-        self._states, self._encode = states, encode
-        self._counters, self._keyed = counters, keyed
+        self._states, self._encode, self._keyed = states, encode, keyed
         self._estate_of = estate_of
-        names = ("events", "control", "clocks", "dead-letters", "accounts")
-        self._topic = {name: streaming.topic(name) for name in names}
+        self._clocks = streaming.topic("clocks")
+        self._leading = Leading(streaming, encode, counters, keyed, estate_of)
         self._raw = lru_cache(maxsize=4096)(self._said_of)
 
     def _said_of(self, topic: str) -> RawTopic:
@@ -175,13 +173,11 @@ class Ingesting:
         for result in self._read(part, batch, records, counted):
             counted.add(result)
             batch.tally.see(result.events)
-            yield from self._events(result.events)
-            yield from self._observations(sighter.see(result.events))
-            for letter in result.dead_letters:
-                value = self._encode["dead_letter"](letter)
-                yield Outgoing(self._topic["dead-letters"], value, letter.id)
+            yield from self._leading.events(result.events)
+            yield from self._leading.observations(sighter.see(result.events))
+            yield from map(self._leading.letter, result.dead_letters)
         part.position = batch.end
-        yield from self._observations(sighter.successes())
+        yield from self._leading.observations(sighter.successes())
         yield from self._time(part, batch, counted.newest)
         yield self._account(batch, start, counted)
         for name in counted.forgotten:
@@ -260,30 +256,6 @@ class Ingesting:
 
     # What goes out.
 
-    def _events(self, events: Sequence[Event]) -> Iterator[Outgoing]:
-        encode = self._encode["audit_event"]
-        topic, control = self._topic["events"], self._topic["control"]
-        for event in events:
-            value = encode(event)
-            yield Outgoing(topic, value, event.id)
-            if concerns_estates(event):
-                for place in self._places(event):
-                    yield Outgoing(control, value, event.id, None, place)
-
-    def _observations(self, seen: Iterable[Observation]) -> Iterator[Outgoing]:
-        observe = self._encode["observation"]
-        for one in seen:
-            yield Outgoing(self._counters, observe(one), observation_key(one))
-
-    def _places(self, event: Event) -> Iterable[int]:
-        """Partitions of the estates that an event concerns: its own, and the one it names."""
-        estates = {self._estate_of(event.cluster)}
-        if event.session or event.ticket or event.access_path == "support":
-            said = orjson.loads(event.ocsf)["auditstream"].get("support", {})
-            if "estate" in said:
-                estates.add(self._estate_of(said["estate"]))
-        return {place(estate, self._keyed) for estate in estates}
-
     def _time(
         self, part: RawPartition, batch: Batch, newest: Mapping[str, int]
     ) -> Iterator[Outgoing]:
@@ -295,7 +267,7 @@ class Ingesting:
                 key = f"{cluster}\0{batch.topic}\0{batch.partition}".encode()
                 there = place(self._estate_of(cluster), self._keyed)
                 value = self._encode["clock"](clock)
-                yield Outgoing(self._topic["clocks"], value, key, None, there)
+                yield Outgoing(self._clocks, value, key, None, there)
 
     def _account(self, batch: Batch, start: int, counted: _Counted) -> Outgoing:
         account = counted.account
@@ -305,13 +277,7 @@ class Ingesting:
             account.dead_letters,
         )  # fmt: skip
         batch.tally.account = row
-        key = f"{batch.topic}\0{batch.partition}\0{start}".encode()
-        return Outgoing(self._topic["accounts"], self._encode["account"](row), key)
-
-
-def place(estate: str, partitions: int) -> int:
-    """The partition of `control` and `clocks` that an estate's records are in."""
-    return crc32(estate.encode()) % partitions
+        return self._leading.account(row)
 
 
 @lru_cache(maxsize=4096)

@@ -16,7 +16,7 @@ from pipeline.changes.versions import settle_changes
 from pipeline.config import Config
 from pipeline.runtimes.judge import Judge
 from pipeline.runtimes.kafka.foreign import foreign
-from pipeline.runtimes.kafka.ingesting import place
+from pipeline.runtimes.kafka.leading import place
 from pipeline.runtimes.kafka.patience import GivenUp, never
 from pipeline.runtimes.kafka.producing import Outgoing
 from pipeline.runtimes.kafka.states import ReadWhole, States

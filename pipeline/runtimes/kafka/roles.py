@@ -36,11 +36,11 @@ from pipeline.runtimes.kafka.reporting import Memory, Reporting
 from pipeline.runtimes.kafka.states import ReadWhole, States, holder, read_whole
 from pipeline.runtimes.kafka.topics import Layout, check, generation
 from pipeline.runtimes.kafka.transport import Batch
-from pipeline.runtimes.kafka.wires import TOPICS, Wires, wires
+from pipeline.runtimes.kafka.wires import Wires, wires
 from pipeline.sinks.opensearch import Bulk
 from pipeline.sinks.opensearch_client import AHEAD, connect
 from pipeline.storage import longest_days
-from schemas.wire import Encode, decoder, encoder
+from schemas.wire import decoder, encoder
 
 _log = logging.getLogger(__name__)
 _P = TypeVar("_P")
@@ -213,13 +213,6 @@ def _producers(
     return [_producer(app, role, setting) for _ in range(count)]
 
 
-def _encoders(held: Wires, topics: Iterable[str]) -> dict[str, Encode]:
-    """By name of schema, how rows are written to these of our topics."""
-    # One row goes to both, as it is.
-    named = [topic for topic in topics if topic not in ("state", "control")]
-    return {TOPICS[topic]: held.encoder(TOPICS[topic], topic) for topic in named}
-
-
 def ingest(setting: Setting, watch: Watch) -> Application:
     """The role that reads raw topics.
 
@@ -233,7 +226,7 @@ def ingest(setting: Setting, watch: Watch) -> Application:
         config.active(),
         config.kafka,
         states,
-        _encoders(wires(config.kafka), WRITES["ingest"]),
+        wires(config.kafka).encoders(WRITES["ingest"]),
         layout.counters_topic,
         layout.partitions[config.kafka.topic("control")],
         config.estate_of,
@@ -269,7 +262,7 @@ def _count(app: Application, setting: Setting, layout: Layout, held: Wires) -> N
         setting.config.active(),
         streaming,
         states,
-        _encoders(held, WRITES["detect"]),
+        held.encoders(WRITES["detect"]),
         held.decoder("observation"),
         generation(streaming, layout.counters_topic),
     )
@@ -290,7 +283,7 @@ def _judge(app: Application, setting: Setting, layout: Layout, held: Wires) -> N
         setting.read("detect"),
         states,
         layout.partitions[topics[0]],
-        _encoders(held, WRITES["detect"]),
+        held.encoders(WRITES["detect"]),
         {name: held.decoder(name) for name in ("audit_event", "clock", "finding", "change")},
     )
     producer = _producer(app, "detect", setting)

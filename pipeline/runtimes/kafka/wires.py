@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -85,6 +85,12 @@ class Wires:
         if self._known is None:
             return wire.encoder(name)
         return wire.encoder(name, self._head(topic))
+
+    def encoders(self, topics: Iterable[str]) -> dict[str, wire.Encode]:
+        """By name of schema, how rows are written to these of our topics."""
+        # One row goes to both, as it is.
+        named = [topic for topic in topics if topic not in ("state", "control")]
+        return {TOPICS[topic]: self.encoder(TOPICS[topic], topic) for topic in named}
 
     def decoder(self, name: str) -> wire.Decode:
         """Reads rows of a schema in either format.

@@ -11,9 +11,9 @@ from pipeline.batch import Record, Stream
 from pipeline.config import Config, load
 from pipeline.engine import ingest
 from pipeline.runtimes.judge import concerns_estates
-from pipeline.runtimes.kafka.ingesting import place
 from pipeline.runtimes.kafka.judging import Estates
 from pipeline.runtimes.kafka.judging import _state_name as state_name
+from pipeline.runtimes.kafka.leading import place
 from schemas.types import ChangeVersion, Event, Finding, row_of
 from schemas.wire import decoder, encoder
 
