@@ -80,6 +80,8 @@ class Reason(StrEnum):
     """In a topic of the stream's own: no row of that topic's schema."""
     REFUSED = "refused"
     """OpenSearch does not take the document, for what is in it."""
+    RESOLVED = "resolved"
+    """It was one, until a replay sent into the stream what it is read as now."""
     FAULT = "fault"
     """The source itself failed on it: a fault of ours, to be reported."""
 

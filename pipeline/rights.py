@@ -8,29 +8,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 from detectors.own import Right
 from pipeline.administration import APIS
 from pipeline.streaming import RAW, Streaming
 
-Role = Literal["collect", "ingest", "detect", "index", "topics", "reconcile"]
-ROLES: Final[tuple[Role, ...]] = ("collect", "ingest", "detect", "index", "topics", "reconcile")
-"""`topics` is whoever runs `auditstream topics apply`, `reconcile` whoever runs that."""
+Role = Literal["collect", "ingest", "detect", "index", "topics", "reconcile", "replay"]
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+"""`topics` is whoever runs `auditstream topics apply`; `reconcile` and `replay` likewise."""
 
 COUNTERS: Final = "counters"
 READS: Final = {
     "ingest": ("state",),
     "detect": (COUNTERS, "control", "clocks", "state"),
     "index": ("events", "findings", "changes", "dead-letters", "accounts"),
+    "replay": ("state",),
 }
 WRITES: Final = {
     "ingest": ("events", "control", "clocks", COUNTERS, "dead-letters", "accounts", "state"),
     "detect": ("findings", "changes", "dead-letters", "state"),
     "index": ("dead-letters",),
+    "replay": ("events", "control", COUNTERS, "dead-letters", "accounts"),
 }
-"""By role of a worker, what it reads (beside raw topics) and writes."""
-STATEFUL: Final = tuple(role for role, names in READS.items() if "state" in names)
+"""By role that works on our topics, what of them it reads (beside raw ones) and writes."""
+STATEFUL: Final = tuple(role for role, names in WRITES.items() if "state" in names)
 """Roles of workers that keep what they know in the topic of states."""
 
 Resource = Literal["topic", "group", "transactional-id"]
@@ -110,6 +112,11 @@ def _index(streaming: Streaming) -> Iterator[Need]:
 
 
 def _worker(streaming: Streaming, role: str) -> Iterator[Need]:
+    yield from _work(streaming, role)
+    yield Need("group", f"{streaming.group}-{role}", ("Read",))
+
+
+def _work(streaming: Streaming, role: str) -> Iterator[Need]:
     for name in dict.fromkeys((*READS[role], *WRITES[role])):
         operations: tuple[str, ...] = ("Read",) if name in READS[role] else ()
         if name in WRITES[role]:
@@ -117,7 +124,6 @@ def _worker(streaming: Streaming, role: str) -> Iterator[Need]:
         yield Need("topic", streaming.topic(name), operations)
         if name == COUNTERS:
             yield Need("topic", streaming.topic(f"{name}.*"), operations)
-    yield Need("group", f"{streaming.group}-{role}", ("Read",))
     yield Need("transactional-id", f"{streaming.group}-{role}-*", ("Write",))
 
 
@@ -140,6 +146,16 @@ def _reconcile(streaming: Streaming) -> Iterator[Need]:
     yield Need("group", f"{streaming.group}-*", ("Describe",))
 
 
+def _replay(streaming: Streaming) -> Iterator[Need]:
+    yield Need("topic", streaming.topic(f"{RAW}.*"), ("Read",))
+    for entry in streaming.raw:
+        yield Need("topic", entry.topic, ("Read",))
+    yield from _work(streaming, "replay")
+    # None is joined. The first is of whoever reads a raw topic again.
+    for group in (streaming.group, f"{streaming.group}-replay"):
+        yield Need("group", group, ("Describe",))
+
+
 _NEEDS: Final = {
     "collect": _collect,
     "ingest": _ingest,
@@ -147,4 +163,5 @@ _NEEDS: Final = {
     "index": _index,
     "topics": _topics,
     "reconcile": _reconcile,
+    "replay": _replay,
 }

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -27,15 +27,20 @@ from pipeline.retention.terms import Period
 from pipeline.runtimes.replay.changing import Outcome, Replaying
 from pipeline.runtimes.replay.comparing import Asked
 from pipeline.runtimes.replay.detecting import Version
+from pipeline.sinks.sqlite_adding import KEPT
 from pipeline.sinks.sqlite_copy import Copy
 from pipeline.sinks.sqlite_replay import SqliteReplay
 from schemas.vocabulary import SEVERITY_NAMES
+
+if TYPE_CHECKING:
+    from pipeline.runtimes.replay.changing import Adding
 
 _MOST: Final = 20
 _EXAMPLES: Final = 5
 _PAIRS: Final = 3
 _UNREAD: Final = "not taken in yet: `auditstream run` does"
 _REMOVED: Final = "of what retention removed, which does not come back"
+_KEPT: Final = "that would change or go: topics take nothing back"
 _HELD: Final = "that would change, left as they are:"
 
 
@@ -61,7 +66,11 @@ def add(commands: Any) -> None:
         metavar="REASON",
         help="what was a dead letter for this reason; may be repeated",
     )
-    p.add_argument("--apply", action="store_true", help="write what is shown; into a file alone")
+    p.add_argument(
+        "--apply",
+        action="store_true",
+        help="write what is shown; of a store on OpenSearch, send into its stream what adds to it",
+    )
     p.add_argument("--json", action="store_true", help="the same for programs")
 
 
@@ -72,31 +81,44 @@ def _run(arguments: argparse.Namespace) -> int:
         raise ArgumentError("nothing to read: name an --input, or a configuration with inputs")
     asked = _asked(arguments)
     name = arguments.store or config.store
-    if stores.is_address(name) and arguments.apply:
-        raise ArgumentError(
-            f"--apply writes into a file alone: the events of {name} stand in topics too, and both "
-            "must say the same. Without --apply it is shown what would change"
-        )
+    # Before all is read: whether anything can be sent.
+    adding = _adding(config) if stores.is_address(name) and arguments.apply else None
     # Whoever ends us by it wants the scratch files gone too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _opened(name, config, apply=arguments.apply) as (store, folder):
         progress = ProgressLine()
-        replaying = Replaying(config, inputs, store, asked, folder, progress)
+        replaying = Replaying(
+            config, inputs, store, asked, folder, progress, only_adding=adding is not None
+        )
         outcome = replaying.found(now)
         progress.done()
         shown = _document(outcome, store)
-        applied = arguments.apply and outcome.changes
+        to_do = outcome.changes if adding is None else bool(outcome.comparison.applies())
+        applied = arguments.apply and to_do
         _notices(outcome)
         if not arguments.json:
             with _seen(applied):
                 _show(shown, outcome)
-        if applied:
+        if applied and adding is not None:
+            replaying.add(outcome, adding, who(name, config), now)
+        elif applied:
             replaying.apply(outcome, who(name, config), now)
         if arguments.json:
             print(orjson.dumps({**shown, "applied": applied}, option=orjson.OPT_INDENT_2).decode())
         else:
-            print(_last(outcome, arguments.apply))
+            print(_last(to_do, arguments.apply, streaming=adding is not None))
     return 1 if outcome.read.unusable else 0
+
+
+def _adding(config: Config) -> Adding:
+    if "kafka" not in config.model_fields_set:
+        raise ArgumentError(
+            "--apply sends into the topics of the stream that OpenSearch is filled from: the "
+            "configuration has to name its brokers ([kafka])"
+        )
+    from pipeline.runtimes.kafka.adding import Adding
+
+    return Adding(config)
 
 
 @contextmanager
@@ -167,7 +189,7 @@ def _document(outcome: Outcome, store: SqliteReplay) -> dict[str, Any]:
                 kind: sum(found.count(kind, op, state) for op in ("new", "changed", "gone"))
                 for kind in ("event", "letter")
             }
-            for state in ("unread", "outside", "held", "removed")
+            for state in ("unread", "outside", "held", "removed", KEPT)
         },
         "holds": [hold.id for hold in found.holds],
         "not_read_again": [
@@ -260,7 +282,9 @@ def _show(shown: Row, outcome: Outcome) -> None:
 
 def _left(shown: Row, outcome: Outcome) -> list[str]:
     said = []
-    for state, why in (("held", _HELD), ("removed", _REMOVED), ("unread", _UNREAD)):
+    for state, why in (
+        ("held", _HELD), ("removed", _REMOVED), (KEPT, _KEPT), ("unread", _UNREAD),
+    ):  # fmt: skip
         kinds = shown["not_applied"][state]
         if any(kinds.values()):
             said.append(f"{_counted(kinds['event'], kinds['letter'])} {why}")
@@ -327,9 +351,11 @@ _FINDINGS: list[Column] = [
 ]
 
 
-def _last(outcome: Outcome, apply: bool) -> str:
-    if not outcome.changes:
-        return "\nNothing changes."
+def _last(to_do: bool, apply: bool, *, streaming: bool) -> str:
+    if not to_do:
+        return "\nNothing is added." if streaming else "\nNothing changes."
+    if streaming:
+        return "\nSent into the topics and recorded; workers take it from there."
     if apply:
         return "\nApplied, and recorded: auditstream events --source auditstream.replay"
     return "\nNothing was written; --apply does."

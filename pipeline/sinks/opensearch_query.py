@@ -14,6 +14,7 @@ from typing import Final
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import OpenSearchException
 
+from pipeline.errors import Reason
 from pipeline.query import Query
 from pipeline.sinks import opensearch_filters as filters
 from pipeline.sinks.opensearch_client import templated
@@ -118,6 +119,7 @@ class OpenSearchReader:
         timeless = filters.term(_LETTER["time"], 0)
         period = filters.period(_LETTER["time"], query.since, query.until)
         asked = [filters.any_of([said, timeless]) for said in period]
+        asked.append(filters.without(filters.term(_LETTER["reason"], Reason.RESOLVED)))
         if query.source is not None:
             asked.append(filters.term(_LETTER["source"], query.source))
         found = self._rows(indices.DEAD_LETTERS, asked, _BY_CARRIER, dead_letter_row, limit)

@@ -7,7 +7,7 @@ holds and the other does not, or not so:
     op      new, changed or gone
     lane, position    the record it is of: its stream's number, and where it stands
     state   apply, or why not: `unread` (not taken in by the store yet, or here no more), `outside`
-            (of what was asked for), `held`, `removed`
+            (of what was asked for), `held`, `removed`, `kept` (topics take nothing back)
 
 All of it is seen in one transaction: a run may be writing meanwhile, or waits if we are to write.
 """
@@ -47,7 +47,7 @@ COMPARED: Final = tuple(
 """Columns that a record and the configuration alone decide."""
 LETTER: Final = tuple(c for c in DEAD_LETTER_COLUMNS if c not in ("id", "carrier", "position"))
 _PAGE: Final = 500
-_SEEN: Final = "i.state IN ('apply', 'held')"
+_SEEN: Final = "i.state IN ('apply', 'held', 'kept')"
 _SINGLE: Final = (
     f"SELECT lane, position FROM temp.items i WHERE kind = 'event' AND op <> 'changed' AND {_SEEN} "
     "GROUP BY lane, position HAVING sum(op = 'new') = 1 AND sum(op = 'gone') = 1"

@@ -91,7 +91,7 @@ def test_for_programs(said: pytest.CaptureFixture[str]) -> None:
         (("--input", "kafka_authoriser=server.log"), 2, "no source 'kafka_authoriser'"),
         (("--input", "server.log"), 2, "write SOURCE=PATH"),
         (("--input", "auto=missing.log"), 1, "missing.log"),
-        (("--apply", "--store", "https://search.example.com:9200"), 2, "into a file alone"),
+        (("--apply", "--store", "https://search.example.com:9200"), 2, "name its brokers"),
         (("--store", "none.db"), 1, "no store at none.db"),
         (("--store", "server.log"), 1, "server.log is not an auditstream store"),
         (("--apply", "--store", "server.log"), 1, "server.log is not an auditstream store"),

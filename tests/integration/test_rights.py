@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # imports the
     ResourceType,
 )
 
+from pipeline.config import Config
 from pipeline.lab.kafka import Kafka
 from pipeline.runtimes.kafka import acls as rights
+from pipeline.runtimes.kafka.adding import Adding
 from pipeline.runtimes.kafka.cluster import Cluster, ClusterError
 from pipeline.runtimes.kafka.connection import client
 from pipeline.runtimes.kafka.looking import Looking
@@ -27,6 +30,7 @@ from pipeline.runtimes.kafka.topics import check, wanted
 from pipeline.streaming import Streaming
 from schemas.wire import decoder
 from tests.runtimes.kafka.secured import as_user, done, secured, values
+from tests.schemas.made import dead_letters, events
 
 pytestmark = pytest.mark.integration
 
@@ -167,6 +171,35 @@ def test_a_role_may_do_its_work_and_nothing_more(
             values(ours, ours.topic("events"), f"{ours.group}-{role}")
     with pytest.raises(KafkaException, match="TRANSACTIONAL_ID_AUTHORIZATION_FAILED"):
         transact(ours, "other", topics, ours.topic(reads))
+
+
+def test_a_replay_may_add_and_nothing_more(kafka: Kafka, tmp_path: Path) -> None:
+    streaming = of_role(kafka, tmp_path, "replay")
+    done(streaming)
+    done(streaming.model_copy(update={"partitions": 3}))
+    with pytest.raises(ClusterError, match=r"not ours to see"):
+        Adding(Config(kafka=as_user(kafka, tmp_path, "auditstream-replay", streaming)))
+    ours = granted(kafka, tmp_path, streaming, "replay")
+    kinds, letters = events(), dead_letters()
+    several = [replace(kinds[n % len(kinds)], id=b"%016d" % n) for n in range(5_001)]
+    own, *added = several
+    Adding(Config(kafka=ours)).send(own, added, letters)
+    admin = as_user(kafka, tmp_path, "admin", streaming)
+    decode = decoder("account")
+    found = [decode(row) for rows in values(admin, ours.topic("accounts")) for row in rows]
+    assert {row["topic"] for row in found} == {f"auditstream.replay/{own.id.hex()}"}
+    # Several transactions, one chain.
+    chain = sorted((row["start"], row["end"]) for row in found)
+    assert chain == [(0, 1), (1, 2_001), (2_001, 4_001), (4_001, 5_001)]
+    assert all(row["items"] == row["events"] == row["end"] - row["start"] for row in found)
+    for name, sent in (("events", several), ("dead-letters", letters)):
+        assert sum(map(len, values(admin, ours.topic(name)))) == len(sent)
+    written = ("events", "control", "counters", "dead-letters", "accounts")
+    for want in wanted(ours):
+        if want.name not in written:
+            assert refused(ours, want.topic) == "TOPIC_AUTHORIZATION_FAILED"
+    with pytest.raises(KafkaException, match="TOPIC_AUTHORIZATION_FAILED"):
+        values(ours, ours.topic("events"), f"{ours.group}-replay")
 
 
 def test_the_rights_of_topics_suffice_for_plan_and_apply(kafka: Kafka, tmp_path: Path) -> None:

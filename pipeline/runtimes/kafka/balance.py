@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from pipeline.errors import Reason
 from pipeline.runtimes.kafka.answers import ANSWERING
 from pipeline.runtimes.kafka.chains import Bounds, Chain, Counted, Written, chained
 from pipeline.runtimes.kafka.comparing import Difference
@@ -20,6 +21,12 @@ _TABLE: Final = """
 CREATE TABLE accounts (
     topic, partition, start, at, said, PRIMARY KEY (topic, partition, start)
 ) WITHOUT ROWID"""
+
+
+_APART: Final = {
+    **dict.fromkeys(ANSWERING, "about records in our own topics: in no account"),
+    Reason.RESOLVED: "by replays: counted under what they were before",
+}
 
 
 class Sum(NamedTuple):
@@ -121,9 +128,8 @@ def sums(
     yield _sum("events", counted.least_events, counted.most_events, events, missing, bounds.events)
     for reason in sorted({*letters, *counted.most_letters}):
         name, found = f"dead letters: {reason}", letters.get(reason, (0, 0))
-        if reason in ANSWERING:
-            remark = "about records in our own topics: in no account"
-            yield Sum(name, None, None, *found, remark)
+        if reason in _APART:
+            yield Sum(name, None, None, *found, _APART[reason])
         else:
             least, most = counted.least_letters[reason], counted.most_letters[reason]
             yield _sum(name, least, most, found, missing, bounds.letters)

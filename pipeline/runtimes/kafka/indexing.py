@@ -166,7 +166,9 @@ class Indexing:
     def _letter(self, record: Any) -> tuple[Document, ...]:
         row = row_of(DeadLetter, self._decode["dead_letter"](record.value or b""))
         index = indices.of_letter(row.time, record.timestamp, self._longest_days)
-        line = documents.action("create", index)(row.id.hex())
+        # Of one that is none any more there is a document already.
+        action = "index" if row.reason == Reason.RESOLVED else "create"
+        line = documents.action(action, index)(row.id.hex())
         return ((line, documents.dead_letter(row)),)
 
     def _account(self, record: Any) -> tuple[Document, ...]:

@@ -43,7 +43,7 @@ _LONGEST: Final = 100
 OTHER: Final = "(other)"
 _OURS: Final = (Reason.FOREIGN, Reason.REFUSED)
 _REASONS: Final[Mapping[str, tuple[Reason, ...]]] = {
-    "ingest": tuple(reason for reason in Reason if reason not in _OURS),
+    "ingest": tuple(one for one in Reason if one not in (*_OURS, Reason.RESOLVED)),
     "index": _OURS,
     "findings": _OURS,
 }

@@ -25,6 +25,7 @@ from pipeline.errors import StoreError
 from pipeline.retention.terms import expired
 from pipeline.rights import READS
 from pipeline.runtimes.kafka import kinds
+from pipeline.runtimes.kafka.adding import accounted
 from pipeline.runtimes.kafka.answers import ANSWERING, Answers
 from pipeline.runtimes.kafka.balance import Books, Sum, faults, sums, total
 from pipeline.runtimes.kafka.chains import Bounds, Chain
@@ -339,7 +340,11 @@ class _Reconciling:
         found = events.rows.total(), events.ids.total()
         missing = sum(chain.missing for chain in report.chains)
         report.sums += sums(total(report.chains), missing, found, by_reason, bounds)
-        unseen = {chain.topic for chain in report.chains if chain.unread is None}
+        unseen = {
+            chain.topic
+            for chain in report.chains
+            if chain.unread is None and not accounted(chain.topic)
+        }
         report.remarks += [
             f"{topic} is not there, or not ours to see: nobody knows what of it is not read yet"
             for topic in sorted(unseen)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import orjson
 
@@ -31,12 +31,20 @@ from pipeline.runtimes.replay.detecting import Detection, detected
 from pipeline.runtimes.replay.record import REPLAY, Applied, replayed
 from pipeline.runtimes.replay.rereading import Reread, Rereading
 from pipeline.sinks.sqlite import StreamRow
+from pipeline.sinks.sqlite_adding import added, resolved
 from pipeline.sinks.sqlite_amending import Amending, Item
 from pipeline.sinks.sqlite_replay import SqliteReplay
 from pipeline.sinks.sqlite_scratch import Scratch
+from schemas.types import DeadLetter, Event
 
 _OPS: Final = ("new", "changed", "gone")
 _WHATS: Final = ("appears", "changes", "vanishes")
+
+
+class Adding(Protocol):
+    """Where what adds is sent (:class:`pipeline.runtimes.kafka.adding.Adding`)."""
+
+    def send(self, own: Event, events: Iterable[Event], letters: Iterable[DeadLetter]) -> None: ...
 
 
 @dataclass(slots=True)
@@ -76,6 +84,7 @@ class Replaying:
     Args:
         folder: an empty one, for as long as it takes.
         progress: as of :class:`pipeline.runtimes.embedded.Embedded`.
+        only_adding: nothing can be changed or taken back where it is to be applied.
     """
 
     def __init__(
@@ -86,9 +95,12 @@ class Replaying:
         asked: Asked,
         folder: Path,
         progress: Callable[[str, int], None],
+        *,
+        only_adding: bool = False,
     ) -> None:
         self._config, self._inputs, self._store = config, list(inputs), store
         self._asked, self._folder, self._progress = asked, folder, progress
+        self._only_adding = only_adding
 
     def found(self, clock: Clock) -> Outcome:
         """Read all again, and say what differs. Nothing is written to the store.
@@ -98,7 +110,9 @@ class Replaying:
         """
         read, streams = self._reread()
         self._store.lay_beside(self._folder / "fresh.db")
-        comparison = compare(self._store, streams, self._asked, clock())
+        comparison = compare(
+            self._store, streams, self._asked, clock(), only_adding=self._only_adding
+        )
         everything = self._asked.everything
         detection = detected(self._store, self._config, everything, self._folder, self._progress)
         return Outcome(read, streams, comparison, detection)
@@ -124,15 +138,30 @@ class Replaying:
         amending.write_dead_letters()
         amending.write_findings(version.new for version in outcome.detection.versions)
         amending.write_states(outcome.detection.states)
+        amending.write_own(self._record(outcome, outcome.counts(), who, clock()))
+        amending.commit()
+
+    def add(self, outcome: Outcome, adding: Adding, who: Who, clock: Clock) -> None:
+        """Send what adds, behind the event that says so. What findings become, workers say.
+
+        Raises:
+            StreamError: it was not taken, or not all of it.
+        """
+        counts = {**outcome.counts(), "findings": dict.fromkeys(_WHATS, 0)}
+        own = self._record(outcome, counts, who, clock())
+        adding.send(own, added(self._store), resolved(self._store, own.id.hex()))
+
+    def _record(
+        self, outcome: Outcome, counts: dict[str, dict[str, int]], who: Who, at: int
+    ) -> Event:
         applied = Applied(
             [f"{given.source}={given.path}" for given in self._inputs],
             self._asked,
-            outcome.counts(),
+            counts,
             {name: one.applied for name, one in outcome.comparison.attributes.items()},
             dict(outcome.comparison.reasons),
         )
-        amending.write_own(replayed(applied, self._config, who, clock()))
-        amending.commit()
+        return replayed(applied, self._config, who, at)
 
 
 # What is counted of streams.

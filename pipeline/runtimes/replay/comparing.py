@@ -19,6 +19,7 @@ from pipeline.retention.terms import ALWAYS, Period
 from pipeline.runtimes.replay.proving import Proofs
 from pipeline.runtimes.replay.rereading import Reread
 from pipeline.sinks.sqlite import StreamRow
+from pipeline.sinks.sqlite_adding import leave_what_is_kept
 from pipeline.sinks.sqlite_replay import COMPARED, SqliteReplay, stated
 from schemas import indices
 
@@ -93,12 +94,20 @@ class Comparison:
         return sum(count for (_, _, state), count in self.items.items() if state == "apply")
 
 
-def compare(store: SqliteReplay, reread: Sequence[Reread], asked: Asked, now_ms: int) -> Comparison:
+def compare(
+    store: SqliteReplay,
+    reread: Sequence[Reread],
+    asked: Asked,
+    now_ms: int,
+    *,
+    only_adding: bool = False,
+) -> Comparison:
     """Fill the store's ``items``, and say what is in them.
 
     Args:
         store: with the scratch store beside it.
         now_ms: what is of a later time has no date.
+        only_adding: what would be changed or taken back is left alone.
 
     Raises:
         StoreError: a store cannot be read.
@@ -111,6 +120,8 @@ def compare(store: SqliteReplay, reread: Sequence[Reread], asked: Asked, now_ms:
     _leave_what_is_outside(store, asked)
     _leave_what_is_held(store, out, now_ms)
     _leave_what_was_removed(store)
+    if only_adding:
+        leave_what_is_kept(store)
     _count(store, out)
     return out
 
