@@ -235,10 +235,12 @@ class LineReader:
             self._recent = self._before + b"\n".join(lines) + b"\n"
             self._before = self._recent[-CHECKED_BYTES:]
         if len(self._rest) > longest:
-            self._skip(self._rest)
-            self._rest = self._rest[:_HEAD_BYTES]
+            begun, self._rest = self._rest, b""
+            self._skip(begun)
 
     def _skip(self, data: bytes) -> None:
+        # As long a head as it has where it was read in one piece.
+        self._rest += data[: _HEAD_BYTES - len(self._rest)]
         self._hash.update(data)
         self._skipped += len(data)
         self._skipped_tail = (self._skipped_tail + data)[-CHECKED_BYTES:]

@@ -161,8 +161,11 @@ def received(
 
 
 def bounded(record: Record, longest: int) -> Record:
-    """The record, or its head with length and digest where it is over ``longest`` bytes."""
+    """The record, or its head with length and digest where it is over ``longest`` bytes, and not
+    such a head already."""
     value = record.value
+    if record.length >= 0:
+        return record._replace(value=value[:KEPT_BYTES])
     if len(value) <= longest:
         return record
     digest = sha256(value).hexdigest()

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from pipeline.batch import Record, Stream
 from pipeline.collectors import shipping
-from pipeline.collectors.raw_records import MOST_STREAM_BYTES, Received, bounded, received
+from pipeline.collectors.raw_records import (
+    KEPT_BYTES,
+    MOST_STREAM_BYTES,
+    Received,
+    bounded,
+    received,
+)
 from pipeline.streaming import RawTopic
 
 RAW = RawTopic(
@@ -171,6 +177,12 @@ def test_a_record_too_long_is_cut_to_its_head() -> None:
     assert bounded(record, 4999) == Record(
         b"x" * 4096, 3, 5000, sha256(record.value).hexdigest()
     )  # fmt: skip
+
+
+def test_a_head_stays_what_its_sender_says_of_the_whole() -> None:
+    head = Record(b"x" * KEPT_BYTES, 0, 10_000, sha256(b"x" * 10_000).hexdigest())
+    assert bounded(head, 1_024) == head
+    assert bounded(head._replace(value=b"x" * 9_000), 1_024) == head
 
 
 NAMES = st.sampled_from(
