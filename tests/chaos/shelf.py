@@ -66,14 +66,12 @@ class Shelf:
         self.client.indices.put_settings(index=name, body={"index.blocks.read_only": True})
         return name, self._away_s
 
-    def release(self, name: str) -> None:
-        """Let the index be written to."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            with suppress(OpenSearchException):
-                self.client.indices.put_settings(index=name, body={"index.blocks.read_only": None})
-                return
-            time.sleep(0.5)
+    def release(self, name: str) -> bool:
+        """Let the index be written to; whether anybody was there to do it."""
+        with suppress(OpenSearchException):
+            self.client.indices.put_settings(index=name, body={"index.blocks.read_only": None})
+            return True
+        return False
 
     def crawl(self) -> None:
         """Have it stand still most of the time for a while, as it does on a disk that is slow."""

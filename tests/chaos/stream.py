@@ -250,8 +250,14 @@ class _Chaos:
         except OpenSearchException:
             return ""
         if name:
-            self._after(seconds, partial(self._shelf.release, name))
+            self._after(seconds, partial(self._release, name))
         return f"{name} is read-only for {seconds:.0f} s" if name else ""
+
+    def _release(self, name: str) -> None:
+        # The store may be away, and comes back by what happens next.
+        assert self._shelf is not None
+        if not self._shelf.release(name):
+            self._after(1.0, partial(self._release, name))
 
     def do_store_slow(self) -> str:
         assert self._shelf is not None
