@@ -48,7 +48,7 @@ _PARTIAL = re.compile(
 """What may become an opener, or a byte order mark, with what follows."""
 _LEAD = re.compile(rb"(?:\xef\xbb\xbf)?+\s{0,64}+")
 _GAP = re.compile(rb"(?:[\s,]|\xef\xbb\xbf)*+")
-_SPREAD = re.compile(rb"\{[ \t\r]*+\n")
+_SPREAD = re.compile(rb"\{[ \t\r]{0,64}+\n")
 _BEHIND = re.compile(rb"[ \t\r]*+([^ \t\r])?")
 _NAME = re.compile(rb'\{\s{0,64}+"(\w{1,64}+)"\s{0,64}+:')
 _NEW = re.compile(_ARRAY)
@@ -152,14 +152,16 @@ class Documents:
         """Whether it is a document. Reads as much as that takes; :meth:`read` gives it out."""
         if self._found is None:
             head, beginning = b"", _Beginning()
+            # However many bytes come at a time, it is told by as many.
             while (found := beginning.tell(head)) is None:
-                data = self._more(max(_GLANCE_BYTES, len(head)))
+                if len(head) >= _MOST_BYTES:
+                    found = beginning.begun
+                    break
+                wanted = max(_GLANCE_BYTES, len(head))
+                data = self._more(min(wanted, _MOST_BYTES - len(head)))
                 head += data
                 if not data:
                     found = beginning.spread(head)
-                elif len(head) > _MOST_BYTES:
-                    found = beginning.begun
-                if found is not None:
                     break
             self._found = found
             self._ready = self._lines(head, False) if found else head

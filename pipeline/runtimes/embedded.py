@@ -210,8 +210,10 @@ class Embedded(Inputs):
         self.progress(chunk.row.carrier, account.records)
 
     def _fresh(self, events: Sequence[Event]) -> list[Event]:
-        """Events the store does not hold, each once."""
-        by_id = {e.id: e for e in events}
+        """Events the store does not hold, each once: of one id, as in the store, the first."""
+        by_id: dict[bytes, Event] = {}
+        for event in events:
+            by_id.setdefault(event.id, event)
         known = self.store.known(list(by_id.values()))
         return [e for i, e in by_id.items() if i not in known]
 

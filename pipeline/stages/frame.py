@@ -301,9 +301,11 @@ def _freeze(opened: tuple[Line, str] | None) -> list[Any] | None:
         return None
     line, source = opened
     origin = list(line.origin) if line.origin else None
+    # Else both follow from the bytes.
+    said = "\n" in line.message or (line.logger and not line.stamp)
     return [
         line.raw.decode("latin-1"), line.record.position, origin, line.logged, line.number,
-        line.suspect, source, *([line.message, line.logger] if "\n" in line.message else ()),
+        line.suspect, source, *([line.message, line.logger] if said else ()),
     ]  # fmt: skip
 
 

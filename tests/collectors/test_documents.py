@@ -207,6 +207,33 @@ def test_anything_else_is_left_as_it_is(text: str, tmp_path: Path) -> None:
         assert opened.read() == data
 
 
+class Pipe(io.BytesIO):
+    """Gives out no more than so many bytes at a time, nor more than is asked for."""
+
+    def __init__(self, data: bytes, most: int) -> None:
+        super().__init__(data)
+        self._most = most
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(min(self._most, size if size and size > 0 else self._most))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        # One line, of nearly as many bytes as are looked at, and then a log.
+        b'{"x": "%b"}\r\nline\r\n\r\nline \r\n%b' % (b"a" * 1_030_400, b"pad (a.b)\n" * 9_000),
+        b"{%b\n  1, 2\n}\n%b" % (b" " * 70, b"x\n" * 5_000),
+    ],
+    ids=["a long first line", "many spaces"],
+)
+def test_what_it_is_hangs_on_no_piece(data: bytes) -> None:
+    whole = Documents(io.BytesIO(data)).found()
+    for most in (1, 7, 4_096, 50_000, 65_536):
+        if most > 100 or len(data) < 20_000:
+            assert Documents(Pipe(data, most)).found() is whole, most
+
+
 def test_an_object_longer_than_is_looked_at_is_a_document() -> None:
     long = dense({"a": "x" * 3_000_000}).encode()
     assert lines(long + b'{"b":2}') == [long, b'{"b":2}']

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import shutil
 from pathlib import Path
@@ -16,6 +17,7 @@ from pipeline.runtimes.lanes import Chunk, Lane
 from pipeline.sinks.sqlite import SqliteStore
 from tests.logs import authorizer_lines, broker_lines, write
 from tests.runtimes.runs import balanced, contents, events, nothing, rows, run, settled, words
+from tests.trail import record
 
 LINES = 3000
 
@@ -335,3 +337,18 @@ def test_times_before_1970_are_found_again(tmp_path: Path, store: Path) -> None:
     log.write_text(log.read_text() + "\n")
     assert balanced(run(store, log))
     assert len(events(store)) == 1
+
+
+def test_of_two_records_of_one_name_the_first_counts_however_they_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "trail.jsonl"
+    first = json.dumps(record("iam", "CreateUser", eventID="id-1"))
+    second = json.dumps(record("s3", "DeleteBucketPolicy", eventID="id-1"))
+    write(path, [first, second])
+    run(tmp_path / "at-once.db", path)
+    write(path, [first])
+    run(tmp_path / "grown.db", path)
+    write(path, [first, second])
+    run(tmp_path / "grown.db", path)
+    for store in ("at-once.db", "grown.db"):
+        found = rows(tmp_path / store, "SELECT operation FROM events")
+        assert [row["operation"] for row in found] == ["CreateUser"], store
