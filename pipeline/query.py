@@ -15,7 +15,10 @@ from pipeline.errors import ArgumentError
 from schemas.vocabulary import CLASS_NAMES, Outcome
 
 _TOKEN = re.compile(r"[a-z0-9]+")
-_EPOCH_MS = re.compile(r"-?[0-9]{9,15}")
+# Of fewer digits they may be meant as seconds.
+_EPOCH_MS = re.compile(r"-[0-9]{9,15}|[0-9]{12,15}")
+_LONGEST_NAME = 40_000
+"""Bytes of a name that is asked for: SQLite takes no pattern of more than 50,000."""
 _CLASSES = {name.lower().replace(" ", "_"): uid for uid, name in CLASS_NAMES.items()}
 
 
@@ -55,22 +58,27 @@ def instant(text: str) -> int:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise ArgumentError(
-            f"{text!r} is no time; write 2026-11-20, 2026-11-20T23:52 or 2026-11-20T23:52:44+01:00"
+            f"{text!r} is no time; write 2026-11-20, 2026-11-20T23:52, 2026-11-20T23:52:44+01:00, "
+            "or milliseconds since 1970"
         ) from None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
 def network(text: str) -> str:
-    """The address or CIDR in its shortest form.
+    """The address or CIDR in its shortest form, as events have it: IPv4 inside IPv6 is IPv4, and a
+    zone index is left out.
 
     Raises:
         ArgumentError: it is neither.
     """
     try:
         if "/" in text:
-            return str(ipaddress.ip_network(text, strict=False))
-        return str(ipaddress.ip_address(text))
+            found = ipaddress.ip_network(text, strict=False)
+            inside = getattr(found.network_address, "ipv4_mapped", None)
+            return f"{inside}/{found.prefixlen - 96}" if inside else str(found)
+        at = ipaddress.ip_address(text.partition("%")[0] if ":" in text else text)
+        return str(getattr(at, "ipv4_mapped", None) or at)
     except ValueError:
         raise ArgumentError(f"{text!r} is neither an IP address nor a network (CIDR)") from None
 
@@ -132,6 +140,9 @@ def make(
     """
     for value in (actor, resource, source, text):
         _said_in_utf8(value)
+    for option, name in (("--actor", actor), ("--resource", resource)):
+        if name is not None and len(name.encode()) > _LONGEST_NAME:
+            raise ArgumentError(f"{option} is longer than {_LONGEST_NAME:,} bytes: use *")
     query = Query(
         instant(since) if since is not None else None,
         instant(until) if until is not None else None,

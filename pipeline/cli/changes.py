@@ -100,16 +100,18 @@ def _print_legs(reader: Reader, found: Iterable[Change]) -> None:
 def _timeline(arguments: argparse.Namespace) -> int:
     with opened(arguments) as (reader, query, limit):
         merged = _merged(arguments, reader, query)
+        whole = not (arguments.each or arguments.change)
+        if whole:
+            found = ((row["first_time"], "", row) for row in reader.findings(query))
+            merged = heapq.merge(found, merged, key=lambda e: e[:2])
         if arguments.format == "jsonl":
             entries = islice((row for _, _, row in merged), limit)
             lines(bytes(e["ocsf"]) if "ocsf" in e else orjson.dumps(e) for e in entries)
             return 0
         shown: Iterator[Row] = (_entry(row) for _, _, row in merged)
         columns = _ENTRY_COLUMNS
-        if not (arguments.each or arguments.change):
-            found = ((row["first_time"], "", row) for row in reader.findings(query))
-            with_findings = heapq.merge(found, merged, key=lambda e: e[:2])
-            shown, columns = story.told(with_findings, _entry), _STORY_COLUMNS
+        if whole:
+            shown, columns = story.told(merged, _entry), _STORY_COLUMNS
         if not table(islice(shown, limit), columns):
             print("nothing found")
     return 0

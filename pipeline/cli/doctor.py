@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pipeline.batch import Stream
 from pipeline.cli.present import clean
 from pipeline.cli.run import inputs_of
-from pipeline.cli.stores import HELP, is_address, reading
+from pipeline.cli.stores import HELP, is_address, named, reading
 from pipeline.collectors.files import LineReader, discover, open_stream
 from pipeline.config import Config, Input, load
 from pipeline.engine import Plan, ingest
@@ -54,7 +54,7 @@ def _run(arguments: argparse.Namespace) -> int:
         checks.append(Check("ok", f"configuration {arguments.config or '(defaults)'}"))
     except AuditstreamError as error:
         checks.append(Check("bad", "configuration", str(error)))
-    store = arguments.store or config.store
+    store = named(arguments.store, config)
     checks += _index(store, config) if is_address(store) else _store(Path(store), arguments.store)
     if config.principals and checks[-1].level == "ok":
         checks += _strangers(store, config)

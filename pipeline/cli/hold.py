@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from pipeline.cli import stores
-from pipeline.cli.present import Column, Row, clean, table, when
+from pipeline.cli.present import Column, Row, table, tell, when
 from pipeline.cli.retention import covered, keeper, now, where, who
 from pipeline.config import Config, load
 from pipeline.errors import ArgumentError
@@ -54,7 +54,7 @@ def add(commands: Any) -> None:
 
 def _add(arguments: argparse.Namespace) -> int:
     config = load(arguments.config)
-    name, at = arguments.store or config.store, now()
+    name, at = stores.named(arguments.store, config), now()
     asked = make(since=arguments.since, until=arguments.until)
     by = who(name, config)
     hold = Hold(
@@ -67,9 +67,9 @@ def _add(arguments: argparse.Namespace) -> int:
         event = added(hold, by, at)
         store.write(event)
         (made,) = (one for one in holds(store.own()) if one.id == event.resource)
-    print(clean(f"Hold {made.id}: {described(made)}."))
     rule = config.opensearch.undated_days
-    print(covered(made, planned(units, [made], config.retention, at, rule)))
+    covers = covered(made, planned(units, [made], config.retention, at, rule))
+    tell(f"hold {made.id} was added", f"Hold {made.id}: {described(made)}.", covers)
     return 0
 
 
@@ -91,7 +91,7 @@ def _must_be_a_class(name: str, config: Config, there: Sequence[str]) -> None:
 
 def _list(arguments: argparse.Namespace) -> int:
     config = load(arguments.config)
-    with closing(keeper(arguments.store or config.store, config, read_only=True)) as store:
+    with closing(keeper(stores.named(arguments.store, config), config, read_only=True)) as store:
         found = [hold for hold in holds(store.own()) if arguments.all or hold.released is None]
     if arguments.json:
         print(orjson.dumps([_document(hold) for hold in found]).decode())
@@ -127,10 +127,11 @@ _COLUMNS: list[Column] = [
 
 def _release(arguments: argparse.Namespace) -> int:
     config = load(arguments.config)
-    name, at = arguments.store or config.store, now()
+    name, at = stores.named(arguments.store, config), now()
     by, reason = who(name, config), _text("--reason", arguments.reason)
     with closing(keeper(name, config)) as store:
         hold = named(holds(store.own()), arguments.id)
         store.write(released(hold, by, at, reason))
-    print(clean(f"Hold {hold.id} is released. {described(hold)} were held: {hold.reason}"))
+    said = f"Hold {hold.id} is released. {described(hold)} were held: {hold.reason}"
+    tell(f"hold {hold.id} was released", said)
     return 0

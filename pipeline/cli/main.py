@@ -78,6 +78,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
+    for name in ("stdout", "stderr"):
+        # Whoever started us may have closed it.
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     if isinstance(sys.stdout, TextIOWrapper):
         # Names are anything, and not every terminal's encoding can say them.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
+
+from pipeline.errors import UnusableError
 
 Row = dict[str, Any]
 Column = tuple[str, Callable[[Row], str], int]
@@ -59,8 +63,11 @@ def table(rows: Iterable[Row], columns: Sequence[Column]) -> int:
     widths: list[int] = []
     while page := list(islice(source, _PAGE)):
         cells = [[clean(cell(row)) for _, cell, _ in columns] for row in page]
-        if not widths:
-            widths = _widths(cells, columns)
+        wanted = _widths(cells, columns)
+        if widths:
+            widths = [max(pair) for pair in zip(widths, wanted, strict=True)]
+        else:
+            widths = wanted
             headings = (_fit(h, w) for (h, _, _), w in zip(columns, widths, strict=True))
             print("  ".join(headings).rstrip())
         for line in cells:
@@ -93,12 +100,26 @@ def lines(documents: Iterator[bytes]) -> int:
     """Print JSON documents, one a line; returns how many there were."""
     total = 0
     sys.stdout.flush()
-    out = sys.stdout.buffer
+    out, seen = sys.stdout.buffer, sys.stdout.isatty()
     while page := list(islice(documents, _PAGE)):
-        out.write(b"\n".join(page) + b"\n")
+        text = b"\n".join(page)
+        out.write((_escaped(text) if seen else text) + b"\n")
         total += len(page)
     out.flush()
     return total
+
+
+def _escaped(documents: bytes) -> bytes:
+    """The same JSON for a terminal: what is not printable is escaped as JSON does it."""
+    text = documents.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return documents
+    return "".join(c if c.isprintable() or c == "\n" else _unit(c) for c in text).encode()
+
+
+def _unit(character: str) -> str:
+    # JSON lets this one stand as it is.
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
 
 
 def as_csv(rows: Iterable[Row], names: Sequence[str]) -> int:
@@ -106,9 +127,10 @@ def as_csv(rows: Iterable[Row], names: Sequence[str]) -> int:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(names)
-    total = 0
+    total, seen = 0, sys.stdout.isatty()
     for row in rows:
-        writer.writerow([_cell(row[name]) for name in names])
+        cells = (_cell(row[name]) for name in names)
+        writer.writerow([clean(c) if seen and isinstance(c, str) else c for c in cells])
         total += 1
         if total % _PAGE == 0:
             sys.stdout.write(text.getvalue())
@@ -125,6 +147,22 @@ def _cell(value: Any) -> Any:
         value = value.replace("\0", "\\x00")
         return "'" + value if value.startswith(_FORMULA) else value
     return value
+
+
+def tell(done: str, *several: str) -> None:
+    """Print what was done, at once.
+
+    Raises:
+        UnusableError: nobody hears it; ``done`` says in a few words what was done all the same.
+    """
+    try:
+        for said in several:
+            print(clean(said))
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        why = error.strerror or error
+        raise UnusableError(f"{done}, but that could not be shown: {why}") from None
 
 
 def notice(text: str) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from pipeline.cli import stores
-from pipeline.cli.present import Column, Row, clean, notice, table, when
+from pipeline.cli.present import Column, Row, clean, notice, table, tell, when
 from pipeline.cli.retention import now, who
 from pipeline.cli.run import ProgressLine, add_input, inputs_of
 from pipeline.config import Config, load
@@ -80,7 +80,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if not inputs:
         raise ArgumentError("nothing to read: name an --input, or a configuration with inputs")
     asked = _asked(arguments)
-    name = arguments.store or config.store
+    name = stores.named(arguments.store, config)
     # Before all is read: whether anything can be sent.
     adding = _adding(config) if stores.is_address(name) and arguments.apply else None
     # Whoever ends us by it wants the scratch files gone too.
@@ -104,7 +104,11 @@ def _run(arguments: argparse.Namespace) -> int:
         elif applied:
             replaying.apply(outcome, who(name, config), now)
         if arguments.json:
-            print(orjson.dumps({**shown, "applied": applied}, option=orjson.OPT_INDENT_2).decode())
+            said = orjson.dumps({**shown, "applied": applied}, option=orjson.OPT_INDENT_2)
+            if applied:
+                tell("the replay was applied", *said.decode().split("\n"))
+            else:
+                print(said.decode())
         else:
             print(_last(to_do, arguments.apply, streaming=adding is not None))
     return 1 if outcome.read.unusable else 0

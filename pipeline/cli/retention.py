@@ -94,7 +94,7 @@ def _planned(store: Keeper, kept: Sequence[Hold], config: Config, at: int) -> li
 
 def _plan(arguments: argparse.Namespace) -> int:
     config = load(arguments.config)
-    name, at = arguments.store or config.store, now()
+    name, at = stores.named(arguments.store, config), now()
     with closing(keeper(name, config, read_only=True)) as store:
         kept = holds(store.own())
         verdicts, standing = _planned(store, kept, config, at), _standing(kept)
@@ -174,7 +174,7 @@ _COLUMNS: list[Column] = [
 
 def _apply(arguments: argparse.Namespace) -> int:
     config = load(arguments.config)
-    name, at = arguments.store or config.store, now()
+    name, at = stores.named(arguments.store, config), now()
     by = who(name, config)
     with closing(keeper(name, config)) as store:
         verdicts = _planned(store, holds(store.own()), config, at)

@@ -16,7 +16,7 @@ import orjson
 
 from pipeline.cli.present import clean, notice, table
 from pipeline.cli.show import finding_columns
-from pipeline.cli.stores import file_of
+from pipeline.cli.stores import file_of, named
 from pipeline.config import Config, Input, load
 from pipeline.errors import ArgumentError
 from pipeline.query import Query
@@ -86,7 +86,7 @@ def _run(arguments: argparse.Namespace) -> int:
     config = load(arguments.config)
     inputs = inputs_of(arguments.input, config)
     if inputs:
-        path = file_of(arguments.store or config.store)
+        path = file_of(named(arguments.store, config))
         return _into(path, config, inputs, arguments)
     if arguments.follow:
         raise ArgumentError("--follow needs an --input, or a configuration with inputs")

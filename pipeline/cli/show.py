@@ -74,11 +74,12 @@ def opened(arguments: argparse.Namespace) -> Iterator[tuple[Reader, Query, int |
         source=getattr(arguments, "source", None), class_=getattr(arguments, "class_", None),
         text=getattr(arguments, "text", None),
     )  # fmt: skip
-    if arguments.limit is not None and not 0 < arguments.limit < sys.maxsize:
-        raise ArgumentError(f"--limit {arguments.limit}: a number from 1 on")
+    limit = arguments.limit
+    if limit is not None and limit < 1:
+        raise ArgumentError(f"--limit {limit}: a number from 1 on")
     config = load(arguments.config)
-    with stores.reading(arguments.store or config.store, config) as reader:
-        yield reader, query, arguments.limit
+    with stores.reading(stores.named(arguments.store, config), config) as reader:
+        yield reader, query, limit if limit is None else min(limit, sys.maxsize - 1)
 
 
 def _show(
@@ -128,6 +129,8 @@ _EVENT_COLUMNS: list[Column] = [
 def _findings(arguments: argparse.Namespace) -> int:
     with opened(arguments) as (reader, query, limit):
         if arguments.id is not None:
+            if not arguments.id:
+                raise ArgumentError("--id is empty; write how an id begins, or leave it out")
             return _named(arguments, reader, query, limit)
         rows = reader.findings(query, arguments.history, limit=limit)
         return _show(arguments, rows, finding_columns(arguments.history), FINDING_COLUMNS)
@@ -140,7 +143,7 @@ def _named(arguments: argparse.Namespace, reader: Reader, query: Query, limit: i
     if arguments.format != "table" or arguments.history:
         columns = finding_columns(arguments.history)
         return _show(arguments, islice(found, limit), columns, FINDING_COLUMNS)
-    for row in found:
+    for row in islice(found, limit):
         _whole(reader, row)
     if not found:
         print("nothing found")

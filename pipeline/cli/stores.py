@@ -36,6 +36,19 @@ def is_address(store: str) -> bool:
     return store.lower().startswith(("https://", "http://"))
 
 
+def named(store: str | None, config: Config) -> str:
+    """The store that is meant: as an argument says, else the configuration's.
+
+    Raises:
+        ArgumentError: an argument is there, and empty: a variable that was not set, maybe.
+    """
+    if store is None:
+        return config.store
+    if not store:
+        raise ArgumentError("--store is empty; name a file or an address, or leave it out")
+    return store
+
+
 def file_of(store: str) -> Path:
     """The file of SQLite that is to be written.
 

@@ -169,7 +169,8 @@ def spelt(time: Period) -> str:
 
 def _date(at: int) -> str:
     try:
-        said = datetime.fromtimestamp(at / 1000, UTC).isoformat()
+        exact = "milliseconds" if at % 1000 else "auto"
+        said = datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec=exact)
     except (OverflowError, ValueError, OSError):
         return f"{at} ms"
     return said.removesuffix("+00:00").removesuffix("T00:00:00")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Final
 
 from pipeline.query import Query, tokens
@@ -87,14 +86,7 @@ def _address(path: str, wanted: str) -> Filter:
     if "/" not in wanted:
         return term(f"{path}.keyword", wanted)
     # What OpenSearch takes for no address is known by its name alone.
-    return any_of([term(path, _as_java_says(ip_network(wanted))), term("_ignored", path)])
-
-
-def _as_java_says(network: IPv4Network | IPv6Network) -> str:
-    """IPv4 inside IPv6 is IPv4 there, and its prefix has at most 32 bits."""
-    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
-        return f"{network.network_address.ipv4_mapped}/{network.prefixlen - 96}"
-    return str(network)
+    return any_of([term(path, wanted), term("_ignored", path)])
 
 
 @dataclass(frozen=True, slots=True)

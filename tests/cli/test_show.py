@@ -5,7 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -104,6 +109,11 @@ def seconds(told: Told) -> list[int]:
         ("--ip 192.0.2.0/24", [0, 1, 3, 4, 5]),
         ("--ip 192.0.2.7/24", [0, 1, 3, 4, 5]),
         ("--ip 2001:db8::7", [2]),
+        ("--ip 2001:db8::7%eth0", [2]),
+        ("--ip ::ffff:192.0.2.7", [0]),
+        ("--ip 0:0:0:0:0:ffff:c000:207", [0]),
+        ("--ip ::ffff:192.0.2.0/120", [0, 1, 3, 4, 5]),
+        ("--ip ::ffff:0:0/96", [0, 1, 3, 4, 5, 6, 7]),
         ("--ip 2001:0db8:0000::7", [2]),
         ("--ip 2001:db8::/32", [2]),
         ("--ip 0.0.0.0/0", [0, 1, 3, 4, 5, 6, 7]),
@@ -125,6 +135,7 @@ def seconds(told: Told) -> list[int]:
         ("--text 198.51.100.9", [6]),
         ("--actor alice --outcome failure --class 6003 --ip 192.0.2.8 --text orders", [1]),
         ("--limit 3", [0, 1, 2]),
+        (f"--limit {10**30}", [0, 1, 2, 3, 4, 5, 6, 7]),
         ("--outcome failure --limit 1", [1]),
     ],
 )  # fmt: skip
@@ -148,7 +159,10 @@ def test_filters_take_what_they_say(ask: Ask, arguments: str, expected: list[int
         ("--text …", "holds no letter or digit"),
         ("--limit 0", "from 1 on"),
         ("--limit x", "--limit"),
-        (f"--limit {10**30}", "from 1 on"),
+        ("--limit -1", "from 1 on"),
+        ("--since 1763683200", "milliseconds since 1970"),
+        (f"--actor a{'a*' * 30_000}", "--actor is longer than 40,000 bytes"),
+        (f"--resource {'a' * 50_000}", "--resource is longer than 40,000 bytes"),
         ("--actor \udcff", "is not UTF-8"),
         ("--format xml", "--format"),
     ],
@@ -213,6 +227,79 @@ def test_a_terminal_gets_no_control_character(ask: Ask) -> None:
     assert "User:e\\x1b[31mvil\\x9b\\u202e" in out
     assert "Group a\\x00b" in out
     assert len(out.splitlines()) == 9
+
+
+@pytest.mark.parametrize("format_", ["table", "csv", "jsonl"])
+@pytest.mark.parametrize("command", ["events", "findings", "dead-letters"])
+def test_a_terminal_obeys_nothing_in_any_format(
+    ask: Ask, store: Path, command: str, format_: str
+) -> None:
+    asked = (command, "--format", format_)
+    shown = on_a_terminal(*asked, "--store", str(store))
+    # A terminal puts a carriage return before each line break, also before that of CSV.
+    shown = shown.replace("\r\r\n", "\n").replace("\r\n", "\n")
+    assert all(c.isprintable() or c == "\n" for c in shown)
+    if format_ == "jsonl":
+        _, out, _ = ask(*asked)
+        assert [*map(json.loads, shown.splitlines())] == [*map(json.loads, out.splitlines())]
+
+
+def on_a_terminal(*arguments: str) -> str:
+    """What a command writes to a terminal."""
+    ours, theirs = pty.openpty()
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from pipeline.cli.main import main; sys.exit(main())",
+    ]
+    process = subprocess.Popen([*command, *arguments], stdout=theirs, stdin=theirs)
+    os.close(theirs)
+    shown = b""
+    # Where the other side is closed Linux says that it cannot be read.
+    with suppress(OSError):
+        while data := os.read(ours, 65_536):
+            shown += data
+    os.close(ours)
+    assert process.wait(60) == 0
+    return shown.decode()
+
+
+def test_a_later_page_shows_names_as_long_as_they_are(tmp_path: Path, capsys: Any) -> None:
+    short = [decision(at(0), "User:a", address="192.0.2.1") for _ in range(500)]
+    long = decision(at(9), "User:alexander-the-great", address="2001:db8::dead:beef:1")
+    run(tmp_path / "s.db", write(tmp_path / "a.log", [*short, long]))
+    assert main(["events", "--store", str(tmp_path / "s.db")]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert "User:alexander-the-great" in last
+    assert "2001:db8::dead:beef:1" in last
+
+
+@pytest.mark.parametrize("closed", [1, 2])
+def test_a_closed_output_is_no_fault(store: Path, closed: int) -> None:
+    command = f'exec "$0" -c "import sys; from pipeline.cli.main import main; sys.exit(main())" "$@" {closed}>&-'
+    arguments = ["bash", "-c", command, sys.executable, "events", "--store", str(store)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_id_that_is_empty_names_nothing(ask: Ask) -> None:
+    status, _, complaints = ask("findings", "--id", "")
+    assert (status, "--id is empty" in complaints) == (2, True)
+
+
+def test_a_store_that_is_empty_is_not_meant(capsys: Any) -> None:
+    for command in ("events", "doctor", "retention plan", "hold list"):
+        assert main([*command.split(), "--store", ""]) == 2
+        assert "--store is empty" in capsys.readouterr().err
+
+
+def test_findings_by_id_keep_to_the_limit(tmp_path: Path, capsys: Any) -> None:
+    grave = (decision(at(n), f"User:{n}", allowed=False, operation="ALTER") for n in range(5))
+    run(tmp_path / "s.db", write(tmp_path / "a.log", grave))
+    for limit in (1, 3):
+        arguments = ["findings", "--id", "0", "--limit", str(limit)]
+        assert main([*arguments, "--store", str(tmp_path / "s.db")]) == 0
+        assert capsys.readouterr().out.count(", version ") == limit
 
 
 def test_raw_is_what_was_said(ask: Ask) -> None:

@@ -98,7 +98,8 @@ def test_the_timeline_tells_findings_among_what_they_rest_on(
     assert len(each) == 1 + 12 + 30 + 1
     assert "FINDING" not in "".join(each)
     jsonl = asked(capsys, "timeline", "--store", store, "--format", "jsonl").splitlines()
-    assert len(jsonl) == 12 + 30 + 1
+    assert len(jsonl) == 12 + 30 + 1 + 2
+    assert sum(json.loads(line).get("class_uid") == 2004 for line in jsonl) == 2
 
 
 def test_the_timeline_of_somebody_has_the_findings_about_them(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ArgumentError
 from pipeline.query import Query, make
-from pipeline.sinks.reading import Row, fitting, like
+from pipeline.sinks.reading import Row, fitting, like, mentions
 from pipeline.sinks.sqlite_query import SqliteReader
 from schemas.types import Event
 from schemas.vocabulary import API_ACTIVITY
@@ -90,6 +90,13 @@ def test_findings_are_named_by_how_their_ids_begin(reader: SqliteReader) -> None
 def test_strangers_are_named_once(reader: SqliteReader, everything: list[Row]) -> None:
     unknown = {row["actor"] for row in everything if row["actor_kind"] == "unknown"}
     assert reader.strangers() == sorted(unknown - {""}, key=str.encode)
+
+
+@given(st.text("ab*\n", max_size=8), st.text("ab\n", max_size=12))
+def test_a_dead_letter_mentions_what_a_pattern_fits_anywhere(pattern: str, said: str) -> None:
+    row = {"head": said, "raw": b"", "detail": "", "reason": ""}
+    expected = re.search(".*".join(map(re.escape, pattern.split("*"))), f"{said} ", re.DOTALL)
+    assert mentions(row, Query(actor=pattern)) is bool(expected)
 
 
 def test_a_row_without_names_has_empty_ones() -> None:
