@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _MOST: Final = 20
 _EXAMPLES: Final = 5
 _PAIRS: Final = 3
+_MOVED: Final = "by another label or source: `auditstream run` goes on where they were read to"
 _UNREAD: Final = "not taken in yet: `auditstream run` does"
 _REMOVED: Final = "of what retention removed, which does not come back"
 _KEPT: Final = "that would change or go: topics take nothing back"
@@ -88,7 +89,13 @@ def _run(arguments: argparse.Namespace) -> int:
     with _opened(name, config, apply=arguments.apply) as (store, folder):
         progress = ProgressLine()
         replaying = Replaying(
-            config, inputs, store, asked, folder, progress, only_adding=adding is not None
+            config,
+            inputs,
+            store,
+            asked,
+            folder,
+            progress,
+            only_adding=adding is not None,
         )
         outcome = replaying.found(now)
         progress.done()
@@ -294,6 +301,8 @@ def _left(shown: Row, outcome: Outcome) -> list[str]:
             said.append(f"{_counted(kinds['event'], kinds['letter'])} {why}")
         if state == "held":
             said += [f"  {reason(hold)}" for hold in outcome.comparison.holds]
+    if outcome.moved:
+        said.append(f"{len(outcome.moved):,} streams {_MOVED}")
     left = shown["not_read_again"]
     if left:
         events, letters = (sum(one[name] for one in left) for name in ("events", "dead_letters"))

@@ -135,6 +135,10 @@ class SqliteReplay:
             return StreamRow(**row)
         return None
 
+    def knows_streams(self) -> bool:
+        """Whether it says how far streams were read; a copy of another store does not."""
+        return any(self.each("SELECT 1 AS one FROM main.streams WHERE position > 0 LIMIT 1"))
+
     # Beside the scratch store.
 
     def lay_beside(self, scratch: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipeline.config import Config, Input
@@ -62,6 +62,30 @@ def test_no_second_event_stands_beside_one_that_is_held(store: Path, broker: Pat
     assert outcome.comparison.count("event", "new", "held") == len(before)
     assert outcome.comparison.count("event", "gone", "held") == len(before)
     assert documents(store) == before
+
+
+def test_a_run_after_a_replay_by_another_label_reads_nothing_twice(
+    store: Path, broker: Path
+) -> None:
+    """With a hold, which keeps all as it was, and without one."""
+    relabelled = Input(path=str(broker), cluster="prod")
+    release = hold(store, ALWAYS)
+    before = documents(store)
+    assert replay(store, SHORT, [relabelled], apply=True).moved
+    summary = run(store, relabelled, config=SHORT)
+    assert documents(store) == before
+    assert summary.account.records == 0
+    with closing(SqliteRetention(store, read_only=False)) as keeper:
+        one = Hold(release, ALWAYS, "", "CASE-1", "legal@example.com")
+        keeper.write(released(one, ME, NOW + 1, "over"))
+    replay(store, SHORT, [relabelled], apply=True)
+    after = documents(store)
+    assert {said["cluster"] for said, _ in after.values()} == {"prod"}
+    assert len(after) == len(before)
+    summary = run(store, relabelled, config=SHORT)
+    assert (summary.account.records, documents(store)) == (0, after)
+    assert balanced(summary)
+    assert not replay(store, SHORT, [relabelled]).changes
 
 
 def test_a_hold_on_another_month_or_that_is_released_keeps_nothing(
@@ -150,3 +174,33 @@ def test_what_is_left_of_a_month_is_read_anew(tmp_path: Path) -> None:
     assert outcome.counts()["events"] == {"new": len(left), "changed": 0, "gone": len(left)}
     assert outcome.comparison.count("event", "new", "removed") == gone
     assert {said["cluster"] for said, _ in documents(store).values()} == {"prod"}
+
+
+def test_a_dead_letter_that_stands_was_not_removed(tmp_path: Path) -> None:
+    """Of another class all was removed, from before its time and from behind it."""
+    of_success = Retention(name="short", days=1, outcomes=(Outcome.SUCCESS,))
+    policy = Config(retention=(of_success,))
+    unreadable = decision(START + timedelta(seconds=1), LONG, allowed=False)
+    around = [decision(START + timedelta(seconds=2 * n), "User:a") for n in range(2)]
+    broker = write(tmp_path / "server.log", [around[0], unreadable, around[1]])
+    store = tmp_path / "store.db"
+    run(store, broker, config=policy.model_copy(update={"max_record_bytes": 1024}))
+    assert removed(store, policy, NOW + 90 * DAY_MS) == 2
+    outcome = replay(store, policy, [broker], apply=True)
+    assert outcome.counts()["events"]["new"] == 1
+    assert not reasons(store)
+
+
+def test_what_was_removed_does_not_come_back_by_another_zone(tmp_path: Path) -> None:
+    """Its last hours would be of a month that nothing was removed of."""
+    month = [datetime(2026, 9, 10, tzinfo=UTC), datetime(2026, 9, 30, 23, 30, tzinfo=UTC)]
+    month.append(datetime(2026, 10, 20, tzinfo=UTC))
+    broker = write(tmp_path / "server.log", [decision(at, "User:a") for at in month])
+    store = tmp_path / "store.db"
+    run(store, broker)
+    now = int(datetime(2026, 11, 5, tzinfo=UTC).timestamp() * 1000)
+    assert removed(store, Config(retention=(Retention(days=30),)), now) == 2
+    west = Input(path=str(broker), zone="America/New_York")
+    outcome = replay(store, TODAY, [west], apply=True, now=now)
+    assert outcome.counts()["events"] == {"new": 1, "changed": 0, "gone": 1}
+    assert outcome.comparison.count("event", "new", "removed") == 2

@@ -394,17 +394,3 @@ def test_a_real_brokers_log_has_no_forgery_and_no_dead_letter() -> None:
         fed = feed_lines(path.read_bytes().split(b"\n")[:-1])
         assert fed.reasons() == []
         assert not any(event.suspect or event.forgery for event in fed.events)
-
-
-def test_an_undated_line_whose_end_names_its_logger_is_the_same_in_any_split() -> None:
-    said = "Principal = User:a is Denied operation = ALTER from host = 192.0.2.7 on resource = "
-    rest = " for request = Fetch with resourceRefCount = 1 based on rule DefaultDeny"
-    rest += " (kafka.authorizer.logger)"
-    lines = [
-        "hello (a.b)",
-        f"{said}Group:LITERAL:a (kafka.authorizer.logger)",
-        f"{said}Topic:LITERAL:t{rest}",
-    ]
-    at_once = feed_lines(lines)
-    assert [event.resource for event in at_once.events] == ["a", "t"]
-    assert feed([[one] for one in records(lines)]).events == at_once.events

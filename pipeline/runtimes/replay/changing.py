@@ -7,7 +7,7 @@ done nothing, and whoever comes next sees the same.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -55,17 +55,20 @@ class Outcome:
         read: what was read again.
         streams: of it.
         comparison, detection: what it leads to.
+        moved: numbers of streams that the store knows under another label or source alone: where
+            their reading ended is to be written, or the next run would begin anew.
     """
 
     read: Summary
     streams: list[Reread]
     comparison: Comparison
     detection: Detection
+    moved: frozenset[int] = frozenset()
 
     @property
     def changes(self) -> bool:
         """Whether anything is to be written."""
-        return bool(self.comparison.applies() or self.detection.versions)
+        return bool(self.comparison.applies() or self.detection.versions or self.moved)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many events, dead letters and findings become what."""
@@ -115,7 +118,17 @@ class Replaying:
         )
         everything = self._asked.everything
         detection = detected(self._store, self._config, everything, self._folder, self._progress)
-        return Outcome(read, streams, comparison, detection)
+        return Outcome(read, streams, comparison, detection, self._moved(streams))
+
+    def _moved(self, streams: Sequence[Reread]) -> frozenset[int]:
+        if not self._store.knows_streams():
+            return frozenset()
+        taken = self._store.held_lanes()
+        return frozenset(
+            one.number
+            for one in streams
+            if one.number in taken and not _known(self._store.stream(one.row.key))
+        )
 
     def _reread(self) -> tuple[Summary, list[Reread]]:
         scratch = Scratch(self._folder / "fresh.db")
@@ -132,7 +145,7 @@ class Replaying:
             StoreError: it cannot be written; then nothing is.
         """
         amending = Amending(self._store)
-        for row in _streams(amending.applied(), outcome.streams, self._store):
+        for row in _streams(amending.applied(), outcome.streams, self._store, outcome.moved):
             amending.write_stream(row)
         amending.write_events()
         amending.write_dead_letters()
@@ -200,10 +213,16 @@ class _Difference:
         return bool(self.events or any(self.letters.values()))
 
 
+def _known(row: StreamRow | None) -> bool:
+    return row is not None and row.position > 0
+
+
 def _streams(
-    items: Iterable[Item], streams: Sequence[Reread], store: SqliteReplay
+    items: Iterable[Item], streams: Sequence[Reread], store: SqliteReplay, moved: Set[int]
 ) -> Iterator[StreamRow]:
-    """Rows of streams whose counts, or whose ends, are other ones. How far each was read stays."""
+    """Rows of streams whose counts, or whose ends, are other ones. How far each was read stays; of
+    those moved it is how far they were read again, and what was counted of them stays where it is.
+    """
     by_number: dict[int, list[Item]] = {}
     for item in items:
         if item.op != "changed" or item.kind == "letter":
@@ -214,13 +233,15 @@ def _streams(
         difference = _Difference()
         for item in mine:
             difference.add(item)
-        if not mine or not (difference or kept):
+        if one.number in moved:
+            kept = replace(one.row, account=b"")
+        elif not mine or not (difference or kept):
             continue
         row = kept or replace(blank(one.row), account=b"", ending=b"", readers="")
         account = Account(**orjson.loads(row.account)) if row.account else Account()
         difference.change(account)
         end = row.ending
-        if kept is not None and end and at_the_same_end(kept, one.row):
+        if one.number not in moved and kept and end and at_the_same_end(kept, one.row):
             end = _ended(kept, one.row, mine)
         yield replace(row, account=orjson.dumps(asdict(account)), ending=end)
 

@@ -25,6 +25,8 @@ from schemas import indices
 
 _MOST_PAIRS: Final = 1_000
 """Of values of one attribute that are told apart; the rest is counted with it."""
+_ZONES_MS: Final = 26 * 3_600_000
+"""From the westernmost zone to the easternmost."""
 _FOLLOWS: Final = ("time", "metadata.uid")
 """What of a document follows from an event's time and place alone."""
 _SAME_PLACE: Final = (
@@ -278,11 +280,14 @@ def _leave_what_was_removed(store: SqliteReplay) -> None:
     def was_removed(retention: str, time: int, has_another: int) -> bool:
         if (retention, indices.month(time)) in months or (time <= 0 and _undated(months)):
             return True
-        # It may have been of another class then.
-        return not has_another and any(first <= time <= last for first, last in times)
+        # It may have been of another class then, or of another zone. What stands in its place was
+        # read, and stayed.
+        return not has_another and any(
+            first - _ZONES_MS <= time <= last + _ZONES_MS for first, last in times
+        )
 
     store.function("was_removed", 3, was_removed)
-    another = f"EXISTS ({_SAME_PLACE} AND o.kind = 'event' AND o.op <> 'new')"
+    another = f"EXISTS ({_SAME_PLACE} AND o.op <> 'new')"
     of_another = another.replace("items.", "n.")
     store.do(
         "UPDATE temp.items SET state = 'removed' WHERE state = 'apply' AND EXISTS ("
