@@ -108,6 +108,7 @@ def _run(arguments: argparse.Namespace) -> int:
                 _show(shown, outcome)
         if applied and adding is not None:
             replaying.add(outcome, adding, who(name, config), now)
+            progress.done()
         elif applied:
             replaying.apply(outcome, who(name, config), now)
         if arguments.json:

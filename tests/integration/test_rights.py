@@ -177,13 +177,15 @@ def test_a_replay_may_add_and_nothing_more(kafka: Kafka, tmp_path: Path) -> None
     streaming = of_role(kafka, tmp_path, "replay")
     done(streaming)
     done(streaming.model_copy(update={"partitions": 3}))
+    told: list[int] = []
     with pytest.raises(ClusterError, match=r"not ours to see"):
         Adding(Config(kafka=as_user(kafka, tmp_path, "auditstream-replay", streaming)))
     ours = granted(kafka, tmp_path, streaming, "replay")
     kinds, letters = events(), dead_letters()
     several = [replace(kinds[n % len(kinds)], id=b"%016d" % n) for n in range(5_001)]
     own, *added = several
-    Adding(Config(kafka=ours)).send(own, added, letters)
+    Adding(Config(kafka=ours)).send(own, added, letters, lambda _, count: told.append(count))
+    assert sum(told) == len(several) + len(letters)
     admin = as_user(kafka, tmp_path, "admin", streaming)
     decode = decoder("account")
     found = [decode(row) for rows in values(admin, ours.topic("accounts")) for row in rows]

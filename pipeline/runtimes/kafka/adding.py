@@ -11,7 +11,7 @@ what accounts count is what the topics hold. Its first event says who had it don
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import Final, TypeVar
 from uuid import uuid4
@@ -61,7 +61,13 @@ class Adding:
             config.estate_of,
         )
 
-    def send(self, own: Event, events: Iterable[Event], letters: Iterable[DeadLetter]) -> None:
+    def send(
+        self,
+        own: Event,
+        events: Iterable[Event],
+        letters: Iterable[DeadLetter],
+        progress: Callable[[str, int], None],
+    ) -> None:
         """Send all of it; once it returns, all is committed.
 
         Where it is ended before, what was committed stays, and the same replay finds the rest.
@@ -69,14 +75,17 @@ class Adding:
         Args:
             own: what says who had it done, and what.
             letters: resolved.
+            progress: told what was committed, and how many more rows.
 
         Raises:
             NotDelivered: the brokers did not take it.
         """
-        asyncio.run(self._send(own, events, letters))
+        asyncio.run(self._send(self._transactions(own, events, letters), progress))
 
     async def _send(
-        self, own: Event, events: Iterable[Event], letters: Iterable[DeadLetter]
+        self,
+        transactions: Iterable[tuple[int, Iterable[Outgoing]]],
+        progress: Callable[[str, int], None],
     ) -> None:
         group = f"{self._config.kafka.group}-{ROLE}"
         try:
@@ -84,22 +93,23 @@ class Adding:
         except KafkaException as error:
             raise StreamError(f"nothing can be sent: {error.args[0].str()}") from None
         try:
-            for records in self._transactions(own, events, letters):
+            for count, records in transactions:
                 await producer.begin()
                 await producer.send(records)
                 await producer.commit({}, NOBODY._replace(group=group))
+                progress("what is sent", count)
         finally:
             producer.close()
 
     def _transactions(
         self, own: Event, events: Iterable[Event], letters: Iterable[DeadLetter]
-    ) -> Iterator[Iterable[Outgoing]]:
+    ) -> Iterator[tuple[int, Iterable[Outgoing]]]:
         name, at = f"{REPLAY}/{own.id.hex()}", 0
         for several in chain([[own]], _parts(events)):
-            yield self._records(name, at, several)
+            yield len(several), self._records(name, at, several)
             at += len(several)
         for some in _parts(letters):
-            yield map(self._leading.letter, some)
+            yield len(some), map(self._leading.letter, some)
 
     def _records(self, name: str, at: int, events: list[Event]) -> Iterator[Outgoing]:
         count = len(events)

@@ -44,7 +44,13 @@ _WHATS: Final = ("appears", "changes", "vanishes")
 class Adding(Protocol):
     """Where what adds is sent (:class:`pipeline.runtimes.kafka.adding.Adding`)."""
 
-    def send(self, own: Event, events: Iterable[Event], letters: Iterable[DeadLetter]) -> None: ...
+    def send(
+        self,
+        own: Event,
+        events: Iterable[Event],
+        letters: Iterable[DeadLetter],
+        progress: Callable[[str, int], None],
+    ) -> None: ...
 
 
 @dataclass(slots=True)
@@ -162,7 +168,8 @@ class Replaying:
         """
         counts = {**outcome.counts(), "findings": dict.fromkeys(_WHATS, 0)}
         own = self._record(outcome, counts, who, clock())
-        adding.send(own, added(self._store), resolved(self._store, own.id.hex()))
+        letters = resolved(self._store, own.id.hex())
+        adding.send(own, added(self._store), letters, self._progress)
 
     def _record(
         self, outcome: Outcome, counts: dict[str, dict[str, int]], who: Who, at: int
