@@ -1,10 +1,9 @@
-"""Files made to do harm: accounted for, in bounded time, and never a traceback."""
+"""Files made to do harm: accounted for, and never a traceback."""
 
 from __future__ import annotations
 
 import gzip
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -13,8 +12,6 @@ import pytest
 
 from tests.commands import exit_status, summary
 from tests.logs import authorizer_lines
-
-PATIENCE_S = 40
 
 
 def random_bytes(path: Path) -> None:
@@ -86,7 +83,6 @@ def test_hostile_files_are_accounted_for(
 ) -> None:
     path = tmp_path / "hostile.log"
     make(path)
-    began = time.monotonic()
     given = (
         "run",
         "--input",
@@ -97,7 +93,6 @@ def test_hostile_files_are_accounted_for(
         "json",
     )
     assert exit_status(*given) == 0
-    assert time.monotonic() - began < PATIENCE_S
     told = capsys.readouterr()
     assert "Traceback" not in told.err
     found = summary(told.out)

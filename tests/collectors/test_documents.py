@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 from pipeline.collectors.documents import CutShort, Documents
 from pipeline.collectors.files import LineReader, open_stream
 from tests.collectors.test_line_reader import Drip, everything
+from tests.growth import grows_no_faster
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=12)  # fmt: skip
 anything = st.recursive(
@@ -336,14 +336,8 @@ HOSTILE = [
 
 @pytest.mark.parametrize("unit", HOSTILE)
 def test_time_grows_with_length_and_no_faster(unit: str) -> None:
-    def best(size: int) -> float:
+    def prepared(size: int) -> Callable[[], object]:
         data = b'{"Records":[{"id":0},' + (unit * (size // len(unit))).encode()
-        times = []
-        for _ in range(3):
-            began = time.process_time()
-            given_out(data, size=65_536)
-            times.append(time.process_time() - began)
-        return min(times)
+        return lambda: given_out(data, size=65_536)
 
-    # Eight times the length; the rest is for a busy machine.
-    assert best(1 << 19) / max(best(1 << 16), 1e-3) < 8 * 3
+    grows_no_faster(prepared, 1 << 16, 1 << 19)

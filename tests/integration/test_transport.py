@@ -242,17 +242,17 @@ def test_a_topic_that_ends_before_what_was_committed_is_read_again(
 
 def test_the_producer_waits_where_its_queue_is_full(kafka: Kafka, tmp_path: Path) -> None:
     copying = Copying(kafka, tmp_path, "full", partitions=1)
-    gaps = []
+    ticks = 0
 
-    async def ticks() -> None:
+    async def tick() -> None:
+        nonlocal ticks
         while True:
-            before = time.perf_counter()
             await asyncio.sleep(0.001)
-            gaps.append(time.perf_counter() - before)
+            ticks += 1
 
     async def send() -> None:
         producer = Producing(copying.client, Sending(queue_records=200, linger_ms=5))
-        ticking = asyncio.create_task(ticks())
+        ticking = asyncio.create_task(tick())
         await producer.send(Outgoing("full.in", value) for value in lines(20_000))
         await producer.flush()
         ticking.cancel()
@@ -260,8 +260,8 @@ def test_the_producer_waits_where_its_queue_is_full(kafka: Kafka, tmp_path: Path
 
     asyncio.run(send())
     assert [value for _, value in copying.read("in")] == list(lines(20_000))
-    # What waits for room in the queue waits a hundred times; as one gap it would hold all else up.
-    assert max(gaps) < sum(gaps) / 2
+    # What waits for room in the queue waits a hundred times, and all else goes on meanwhile.
+    assert ticks > 20
 
 
 def test_the_producer_says_what_was_not_delivered(kafka: Kafka, tmp_path: Path) -> None:

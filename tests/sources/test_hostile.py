@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 from schemas.types import Event
 from tests.feed import Fed, feed, feed_lines, records, stream
+from tests.growth import grows_no_faster
 from tests.logs import START, broker_lines, decision, login
 from tests.sources.golden import load, paths
 from tests.stages.carriers import cri, docker, filebeat, fluent_bit, kubernetes, vector
@@ -359,41 +359,24 @@ def shaped(text: str) -> list[bytes]:
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_time_grows_with_length_and_no_faster(unit: str) -> None:
-    def best(size: int, rounds: int) -> float:
-        values = shaped(unit * (size // len(unit)))
-        batches = [records([value]) for value in values]
-        times = []
-        for _ in range(rounds):
-            began = time.process_time()
-            feed(batches)
-            times.append(time.process_time() - began)
-        return min(times)
+    def prepared(size: int) -> Callable[[], object]:
+        batches = [records([value]) for value in shaped(unit * (size // len(unit)))]
+        return lambda: feed(batches)
 
-    # Eight times the length; the rest is for a busy machine.
-    assert best(256 * 1024, 3) / max(best(32 * 1024, 5), 1e-3) < 8 * 3
+    grows_no_faster(prepared, 32 * 1024, 256 * 1024)
 
 
 def test_many_short_lines_of_one_record_take_linear_time() -> None:
-    def best(count: int) -> float:
-        text = "[2026-11-20 23:52:44,297] INFO x\n" * count
-        times = []
-        for _ in range(5):
-            began = time.process_time()
-            feed_lines([filebeat(text)])
-            times.append(time.process_time() - began)
-        return min(times)
+    def prepared(count: int) -> Callable[[], object]:
+        value = filebeat("[2026-11-20 23:52:44,297] INFO x\n" * count)
+        return lambda: feed_lines([value])
 
-    assert best(4_000) / best(500) < 8 * 3
+    grows_no_faster(prepared, 500, 4_000)
 
 
 def test_many_pieces_of_one_line_take_linear_time() -> None:
-    def best(count: int) -> float:
+    def prepared(count: int) -> Callable[[], object]:
         values = [cri("x", "P")] * count + [cri("end")]
-        times = []
-        for _ in range(3):
-            began = time.process_time()
-            feed([records(values)])
-            times.append(time.process_time() - began)
-        return min(times)
+        return lambda: feed([records(values)])
 
-    assert best(16_000) / best(2_000) < 8 * 3
+    grows_no_faster(prepared, 2_000, 16_000)

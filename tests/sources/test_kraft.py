@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -15,6 +15,7 @@ from pipeline.kraft.access import acl
 from pipeline.kraft.messages import said
 from schemas.types import Event
 from tests.feed import Fed, feed, feed_lines, records, stream
+from tests.growth import grows_no_faster
 from tests.logs import START, decision
 from tests.sources.golden import load, paths
 
@@ -165,16 +166,11 @@ def test_a_dump_without_end_is_given_up_at_a_length_and_costs_no_neighbour() -> 
      "Replayed ConfigRecord for ConfigResource(type=TOPIC, name='"],
 )  # fmt: skip
 def test_time_grows_with_length_and_no_faster(start: str, unit: str) -> None:
-    def best(size: int) -> float:
-        line, times = controller(start + unit * (size // len(unit)) + ")"), []
-        for _ in range(3):
-            began = time.process_time()
-            feed_lines([line, line])
-            times.append(time.process_time() - began)
-        return min(times)
+    def prepared(size: int) -> Callable[[], object]:
+        line = controller(start + unit * (size // len(unit)) + ")")
+        return lambda: feed_lines([line, line])
 
-    # Eight times the length; the rest is for a busy machine.
-    assert best(64_000) / max(best(8_000), 1e-3) < 8 * 3
+    grows_no_faster(prepared, 8_000, 64_000)
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="no samples beside this repository")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import time
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -20,6 +20,7 @@ from pipeline.support.records import ACCESSING, record
 from pipeline.support.statement import DEMANDS, Statement, instant
 from schemas.support import KINDS, Action, Scope, SupportRecord, Window
 from tests.feed import Fed, feed_lines, stream
+from tests.growth import grows_no_faster
 from tests.schemas.ocsf import needs_ocsf, validator
 from tests.sources.support_statements import (
     PLAIN,
@@ -338,14 +339,9 @@ def test_recognising_never_raises(text: str) -> None:
     ['"v":', '"v" ', '{"v":', "password:", "password=&", "://a:b", "eyJ", "-----BEGIN ", "token is ", '\\"', "&a", "[", "bearer ", "secret"],
 )  # fmt: skip
 def test_time_grows_with_length_and_no_faster(unit: str) -> None:
-    def best(size: int) -> float:
+    def prepared(size: int) -> Callable[[], object]:
         text = unit * (size // len(unit))
         lines = [json.dumps({**PLAIN, "reason_text": text, text: text}), "{" + json.dumps(PLAIN) + text]  # fmt: skip
-        times = []
-        for _ in range(3):
-            began = time.process_time()
-            feed_lines(lines)
-            times.append(time.process_time() - began)
-        return min(times)
+        return lambda: feed_lines(lines)
 
-    assert best(128 * 1024) / max(best(16 * 1024), 1e-3) < 8 * 3
+    grows_no_faster(prepared, 16 * 1024, 128 * 1024)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import random
-import time
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -25,6 +24,7 @@ from pipeline.stages.unwrap import unwrap
 from schemas.types import Event
 from schemas.vocabulary import API_ACTIVITY
 from tests.feed import Fed, feed, feed_lines, records, stream
+from tests.growth import grows_no_faster
 from tests.logs import START, decision
 from tests.stages import carriers as c
 
@@ -380,19 +380,13 @@ def test_a_file_is_recognised_by_what_is_in_its_envelopes() -> None:
     ['{"a":1}', '{"a":1}\n', '{"Records":[', '{"Body":"', "[{", '{"a":', "{", '"', "\\", "},{", '{"ours":1},'],
 )  # fmt: skip
 def test_time_grows_with_length_and_no_faster(unit: str) -> None:
-    def best(size: int) -> float:
+    def prepared(size: int) -> Callable[[], object]:
         text = unit * (size // len(unit))
         values = [
             c.sqs([text]), "{" + text, '{"Records":[' + text, "[" + text + "{}]",
             '{"Records":[' + text + "{}]}", c.firehose([text], pack=True),
         ]  # fmt: skip
-        times = []
-        for _ in range(3):
-            began = time.process_time()
-            for value in values:
-                unwrap([Record(value.encode(), 0)], {}, owns, 1 << 22, True)
-            times.append(time.process_time() - began)
-        return min(times)
+        records = [Record(value.encode(), 0) for value in values]
+        return lambda: [unwrap([record], {}, owns, 1 << 22, True) for record in records]
 
-    # Eight times the length; the rest is for a busy machine.
-    assert best(1 << 18) / max(best(1 << 15), 1e-3) < 8 * 3
+    grows_no_faster(prepared, 1 << 15, 1 << 18)
