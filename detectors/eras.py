@@ -93,17 +93,14 @@ def merged(eras: Iterable[Era], others: Iterable[Era], span: Span) -> list[Era]:
     for era in sorted([*eras, *others]):
         out.append([*era])
         if _reached(out, len(out) - 1, era[0], span):
-            newest = max(out[-2][1], era[1])
             _unite(out, len(out) - 1)
-            out[-1][1] = newest
-    while len(out) > MOST_ERAS:
-        _thin(out)
+    _thin(out)
     return out
 
 
 def _thin(eras: list[Era]) -> None:
-    """Make one of the two nearest, where they are too many."""
-    if len(eras) > MOST_ERAS:
+    """Make one of the two nearest, as long as they are too many."""
+    while len(eras) > MOST_ERAS:
         apart = [later[0] - earlier[1] for earlier, later in pairwise(eras)]
         _unite(eras, apart.index(min(apart)) + 1)
 
@@ -115,8 +112,9 @@ def _reached(eras: Sequence[Era], place: int, time: int, span: Span) -> bool:
 
 def _unite(eras: list[Era], place: int) -> None:
     """Make one of the era at ``place`` and the one before it."""
-    (begin, _, floor), later = eras[place - 1 : place + 1]
-    eras[place - 1 : place + 1] = [[min(begin, later[0]), later[1], max(floor, later[2])]]
+    (begin, newest, floor), later = eras[place - 1 : place + 1]
+    both = [min(begin, later[0]), max(newest, later[1]), max(floor, later[2])]
+    eras[place - 1 : place + 1] = [both]
 
 
 def zones(eras: Iterable[Era], span: Span) -> list[Zone]:
