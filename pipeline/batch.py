@@ -18,6 +18,10 @@ State = dict[str, Any]
 """State of one stream or of one detector key: JSON and nothing else."""
 
 
+HEAD_BYTES = 4096
+"""Of what is too long, so much is kept, whoever finds that it is: it is read for how it begins."""
+
+
 class Record(NamedTuple):
     """Bytes and where they stood.
 

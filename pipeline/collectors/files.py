@@ -14,7 +14,7 @@ from collections.abc import Callable, Container
 from hashlib import sha256
 from pathlib import Path
 
-from pipeline.batch import Record
+from pipeline.batch import HEAD_BYTES, Record
 from pipeline.collectors.documents import CutShort, Documents, Readable, is_document
 from pipeline.collectors.progress import PROGRESS_ID
 from pipeline.errors import InputError
@@ -23,7 +23,6 @@ from pipeline.sinks.sqlite_schema import APPLICATION_ID
 CHUNK_BYTES = 1024 * 1024
 CHECKED_BYTES = 4096
 """How much before a position must be as it was for reading to go on from there."""
-_HEAD_BYTES = 4096
 _GZIP = b"\x1f\x8b"
 _SQLITE = b"SQLite format 3\0"
 _APPLICATION_ID_AT = 68
@@ -226,7 +225,7 @@ class LineReader:
         for line in lines:
             if len(line) > longest:
                 digest = sha256(line).hexdigest()
-                records.append(Record(line[:_HEAD_BYTES], position, len(line), digest))
+                records.append(Record(line[:HEAD_BYTES], position, len(line), digest))
             else:
                 records.append(Record(line, position))
             position += len(line) + 1
@@ -240,7 +239,7 @@ class LineReader:
 
     def _skip(self, data: bytes) -> None:
         # As long a head as it has where it was read in one piece.
-        self._rest += data[: _HEAD_BYTES - len(self._rest)]
+        self._rest += data[: HEAD_BYTES - len(self._rest)]
         self._hash.update(data)
         self._skipped += len(data)
         self._skipped_tail = (self._skipped_tail + data)[-CHECKED_BYTES:]

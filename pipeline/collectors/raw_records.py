@@ -32,7 +32,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from pipeline.batch import Record, Stream
+from pipeline.batch import HEAD_BYTES, Record, Stream
 from pipeline.registry import sources
 from pipeline.streaming import RawTopic
 
@@ -44,8 +44,6 @@ BROKEN = "audit-broken"
 END = "audit-end"
 ANEW = "audit-anew"
 
-KEPT_BYTES = 4096
-"""How much of a line that is too long is kept: its head, as :mod:`pipeline.collectors.files`."""
 MOST_STREAM_BYTES = 8 * 1024
 """Of the header `audit-stream`: as many as are cached of them stay in memory."""
 _CACHED = 4096
@@ -165,11 +163,11 @@ def bounded(record: Record, longest: int) -> Record:
     such a head already."""
     value = record.value
     if record.length >= 0:
-        return record._replace(value=value[:KEPT_BYTES])
+        return record._replace(value=value[:HEAD_BYTES])
     if len(value) <= longest:
         return record
     digest = sha256(value).hexdigest()
-    return record._replace(value=value[:KEPT_BYTES], length=len(value), digest=digest)
+    return record._replace(value=value[:HEAD_BYTES], length=len(value), digest=digest)
 
 
 def _line(value: bytes | None) -> bytes:

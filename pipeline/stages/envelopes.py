@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from pipeline.batch import Origin, Rejected
+from pipeline.batch import HEAD_BYTES, Origin, Rejected
 from pipeline.clocks import instant
 from pipeline.errors import Reason
 
@@ -48,7 +48,6 @@ _PATHS = ("file", "path", "filename", "file_path", "filepath", "source")
 _HOSTS = ("host", "hostname", "host_name")
 _GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = 31
-_HEAD_BYTES = 4096
 _DIGITS_OF_MS = 13
 
 
@@ -111,7 +110,7 @@ class Room:
             if len(value) > most:
                 self._left -= most
                 digest = sha256(data).hexdigest()
-                head = value[:_HEAD_BYTES]
+                head = value[:HEAD_BYTES]
                 return Inner(head, None, logged, refused=_TOO_LONG, length=len(data), digest=digest)
             if not opener.eof:
                 return Inner(value, logged=logged, refused=_CUT)

@@ -30,7 +30,7 @@ from typing import Any
 import orjson
 
 from pipeline import layouts
-from pipeline.batch import Line, Origin, Record, Rejected, State
+from pipeline.batch import HEAD_BYTES, Line, Origin, Record, Rejected, State
 from pipeline.clocks import instant
 from pipeline.errors import Reason
 from pipeline.stages.envelopes import Inner, Room, opened
@@ -42,7 +42,6 @@ _DEEPEST = 10
 """An array counts as an envelope, too: SQS, SNS and EventBridge are four of them."""
 _MOST_TIMES = 64
 """How much longer than a record all may be that was compressed in it."""
-_HEAD_BYTES = 4096
 _BOM = b"\xef\xbb\xbf"
 _STREAMS = (b"stdout ", b"stderr ")
 
@@ -310,7 +309,7 @@ def _hold(held: list[Any], value: bytes, longest: int) -> None:
         if not held[5]:
             whole = _joined(parts)
             held[5] = sha256(whole).hexdigest()
-            parts[:] = [(whole + value)[:_HEAD_BYTES].decode("latin-1")]
+            parts[:] = [(whole + value)[:HEAD_BYTES].decode("latin-1")]
         held[5] = sha256(bytes.fromhex(held[5]) + value).hexdigest()
     held[4] = size
 

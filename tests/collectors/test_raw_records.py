@@ -10,10 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.batch import Record, Stream
+from pipeline.batch import HEAD_BYTES, Record, Stream
 from pipeline.collectors import shipping
 from pipeline.collectors.raw_records import (
-    KEPT_BYTES,
     MOST_STREAM_BYTES,
     Received,
     bounded,
@@ -180,7 +179,7 @@ def test_a_record_too_long_is_cut_to_its_head() -> None:
 
 
 def test_a_head_stays_what_its_sender_says_of_the_whole() -> None:
-    head = Record(b"x" * KEPT_BYTES, 0, 10_000, sha256(b"x" * 10_000).hexdigest())
+    head = Record(b"x" * HEAD_BYTES, 0, 10_000, sha256(b"x" * 10_000).hexdigest())
     assert bounded(head, 1_024) == head
     assert bounded(head._replace(value=b"x" * 9_000), 1_024) == head
 
