@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from pipeline.cli import stores
-from pipeline.cli.present import Column, Row, table, tell, when
+from pipeline.cli.present import Column, Row, clean, table, tell, when
 from pipeline.cli.retention import covered, keeper, now, where, who
 from pipeline.config import Config, load
 from pipeline.errors import ArgumentError
@@ -69,7 +69,7 @@ def _add(arguments: argparse.Namespace) -> int:
         (made,) = (one for one in holds(store.own()) if one.id == event.resource)
     rule = config.opensearch.undated_days
     covers = covered(made, planned(units, [made], config.retention, at, rule))
-    tell(f"hold {made.id} was added", f"Hold {made.id}: {described(made)}.", covers)
+    tell(f"hold {made.id} was added", clean(f"Hold {made.id}: {described(made)}."), covers)
     return 0
 
 
@@ -133,5 +133,5 @@ def _release(arguments: argparse.Namespace) -> int:
         hold = named(holds(store.own()), arguments.id)
         store.write(released(hold, by, at, reason))
     said = f"Hold {hold.id} is released. {described(hold)} were held: {hold.reason}"
-    tell(f"hold {hold.id} was released", said)
+    tell(f"hold {hold.id} was released", clean(said))
     return 0

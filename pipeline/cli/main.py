@@ -32,7 +32,7 @@ from pipeline.cli import (
     topics,
     worker,
 )
-from pipeline.cli.present import clean
+from pipeline.cli.present import clean, drop_output
 from pipeline.errors import AuditstreamError
 
 _INTERRUPTED = 130
@@ -95,12 +95,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_status
     except BrokenPipeError:
         # Whoever read our output has gone, as `head` does: nobody is left to tell.
-        _drop_output()
+        drop_output()
         return 0
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         _complain(f"cannot read or write{where}: {error.strerror or error}")
-        _drop_output()
+        drop_output()
         return 1
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -109,8 +109,3 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _complain(text: str) -> None:
     for number, line in enumerate(text.split("\n")):
         print(f"{'' if number else 'auditstream: '}{clean(line)}", file=sys.stderr)
-
-
-def _drop_output() -> None:
-    """What is still waiting to be written would fail once more at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

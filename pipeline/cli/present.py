@@ -150,19 +150,24 @@ def _cell(value: Any) -> Any:
 
 
 def tell(done: str, *several: str) -> None:
-    """Print what was done, at once.
+    """Print what was done, at once and as it is.
 
     Raises:
         UnusableError: nobody hears it; ``done`` says in a few words what was done all the same.
     """
     try:
         for said in several:
-            print(clean(said))
+            print(said)
         sys.stdout.flush()
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         why = error.strerror or error
         raise UnusableError(f"{done}, but that could not be shown: {why}") from None
+
+
+def drop_output() -> None:
+    """Let go of what is still waiting to be written: it would fail once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def notice(text: str) -> None:

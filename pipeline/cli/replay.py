@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from pipeline.cli import stores
-from pipeline.cli.present import Column, Row, clean, notice, table, tell, when
+from pipeline.cli.present import Column, Row, clean, drop_output, notice, table, tell, when
 from pipeline.cli.retention import now, who
 from pipeline.cli.run import ProgressLine, add_input, inputs_of
 from pipeline.config import Config, load
@@ -33,7 +33,7 @@ from pipeline.sinks.sqlite_replay import SqliteReplay
 from schemas.vocabulary import SEVERITY_NAMES
 
 if TYPE_CHECKING:
-    from pipeline.runtimes.replay.changing import Adding
+    from pipeline.runtimes.kafka.adding import Adding
 
 _MOST: Final = 20
 _EXAMPLES: Final = 5
@@ -107,14 +107,14 @@ def _run(arguments: argparse.Namespace) -> int:
             with _seen(applied):
                 _show(shown, outcome)
         if applied and adding is not None:
-            replaying.add(outcome, adding, who(name, config), now)
+            replaying.add(outcome, adding.send, who(name, config), now)
             progress.done()
         elif applied:
             replaying.apply(outcome, who(name, config), now)
         if arguments.json:
             said = orjson.dumps({**shown, "applied": applied}, option=orjson.OPT_INDENT_2)
             if applied:
-                tell("the replay was applied", *said.decode().split("\n"))
+                tell("the replay was applied", said.decode())
             else:
                 print(said.decode())
         else:
@@ -251,7 +251,7 @@ def _seen(applied: bool) -> Iterator[None]:
     except BrokenPipeError:
         if not applied:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         raise UnusableError(
             "nobody reads what is shown any more, so nothing was applied; run it again without "
             "a reader that stops, or with --json"

@@ -8,7 +8,6 @@ import json
 import os
 import pty
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ import pytest
 
 from pipeline.cli.main import main
 from pipeline.sinks.sqlite_schema import DEAD_LETTER_COLUMNS, EVENT_COLUMNS, FINDING_COLUMNS
+from tests.commands import SCRIPT
 from tests.logs import decision, login, stamp, write
 from tests.runtimes.runs import rows, run
 
@@ -247,12 +247,7 @@ def test_a_terminal_obeys_nothing_in_any_format(
 def on_a_terminal(*arguments: str) -> str:
     """What a command writes to a terminal."""
     ours, theirs = pty.openpty()
-    command = [
-        sys.executable,
-        "-c",
-        "import sys; from pipeline.cli.main import main; sys.exit(main())",
-    ]
-    process = subprocess.Popen([*command, *arguments], stdout=theirs, stdin=theirs)
+    process = subprocess.Popen([SCRIPT, *arguments], stdout=theirs, stdin=theirs)
     os.close(theirs)
     shown = b""
     # Where the other side is closed Linux says that it cannot be read.
@@ -276,8 +271,8 @@ def test_a_later_page_shows_names_as_long_as_they_are(tmp_path: Path, capsys: An
 
 @pytest.mark.parametrize("closed", [1, 2])
 def test_a_closed_output_is_no_fault(store: Path, closed: int) -> None:
-    command = f'exec "$0" -c "import sys; from pipeline.cli.main import main; sys.exit(main())" "$@" {closed}>&-'
-    arguments = ["bash", "-c", command, sys.executable, "events", "--store", str(store)]
+    command = f'exec "$0" "$@" {closed}>&-'
+    arguments = ["bash", "-c", command, SCRIPT, "events", "--store", str(store)]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
