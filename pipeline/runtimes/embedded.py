@@ -184,7 +184,7 @@ class Embedded(Inputs):
             return
         if chunk.undo:
             self._undo(lane)
-        fresh, letters = self._fresh(result.events), self._fresh_letters(result.dead_letters)
+        fresh, letters = self.store.fresh(result.events), self._fresh_letters(result.dead_letters)
         account = result.account
         account.events = len(fresh)
         account.dead_letters = {}
@@ -208,14 +208,6 @@ class Embedded(Inputs):
         self.summary.findings.update(f.id for f in detected.findings)
         self._written += len(fresh) + 1 + account.records // 10
         self.progress(chunk.row.carrier, account.records)
-
-    def _fresh(self, events: Sequence[Event]) -> list[Event]:
-        """Events the store does not hold, each once: of one id, as in the store, the first."""
-        by_id: dict[bytes, Event] = {}
-        for event in events:
-            by_id.setdefault(event.id, event)
-        known = self.store.known(list(by_id.values()))
-        return [e for i, e in by_id.items() if i not in known]
 
     def _fresh_letters(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
         by_id = {d.id: d for d in letters}

@@ -167,7 +167,7 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise failure(self.path, "written", error) from error
 
-    def known(self, events: Sequence[Event]) -> set[bytes]:
+    def _known(self, events: Sequence[Event]) -> set[bytes]:
         """Ids of ``events`` that the store holds already."""
         found: set[bytes] = set()
         # Nothing later than all that is there can be there: most of a log read forward.
@@ -177,6 +177,14 @@ class SqliteStore:
             values = [v for e in part for v in (e.time, e.id)]
             found.update(i for (i,) in self._all(keyed(len(part)), values))
         return found
+
+    def fresh(self, events: Iterable[Event]) -> list[Event]:
+        """Events that the store does not hold, each once: of one id, as in the store, the first."""
+        first: dict[bytes, Event] = {}
+        for event in events:
+            first.setdefault(event.id, event)
+        known = self._known(list(first.values()))
+        return [event for name, event in first.items() if name not in known]
 
     def held(self, ids: Iterable[bytes]) -> set[bytes]:
         """Those of ``ids`` of events that the store holds. An id begins with its event's time."""

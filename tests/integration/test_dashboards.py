@@ -29,6 +29,7 @@ from pipeline.retention.holds import Hold
 from pipeline.retention.records import Who, added
 from pipeline.retention.terms import Period
 from pipeline.runtimes.kafka.ingesting import Ingesting, RawPartition
+from pipeline.runtimes.kafka.leading import Leading
 from pipeline.sinks.opensearch_documents import account, account_id, action, change, event
 from pipeline.sinks.sqlite_query import SqliteReader
 from pipeline.storage import STANDARD_DAYS
@@ -95,9 +96,8 @@ def ingested(config: Path) -> Iterator[bytes]:
     """What role `ingest` makes of one file in two batches, each record given to Kafka a second and
     a half after its line was written: events, and where every record went."""
     said: Config = load(config)
-    ingesting = Ingesting(
-        said.plan(), said.active(), said.kafka, STATES, ENCODE, "audit.counters", 4, said.estate_of
-    )
+    leading = Leading(said.kafka, ENCODE, "audit.counters", 4, said.estate_of)
+    ingesting = Ingesting(said.plan(), said.active(), said.kafka, STATES, leading)
     lines = (config.parent / "kafka-request.log").read_text("utf-8").splitlines()
     taken, part = list(records(lines)), RawPartition({})
     for record in taken:

@@ -16,16 +16,9 @@ from pipeline.lab.kafka import Kafka
 from pipeline.runtimes.kafka.cluster import Cluster
 from pipeline.runtimes.kafka.topics import Made, mark
 from tests.logs import START, decision, write
-from tests.streams import QUICK, StreamOn, embedded
+from tests.streams import StreamOn, embedded
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    folder = tmp_path_factory.mktemp("growing")
-    with Kafka(folder, {"admin": "admin-password"}, properties=QUICK) as broker:
-        yield broker
 
 
 def denials(principal: str, after: timedelta, count: int) -> Iterator[str]:

@@ -23,7 +23,7 @@ from tests.reconciled import Reconcile
 from tests.replay.replays import log
 from tests.runtimes.kafka.running import eventually
 from tests.stores import begun, clear, each, indexed, put_templates, section
-from tests.streams import QUICK, StreamOn, View, embedded
+from tests.streams import StreamOn, View, embedded
 
 pytestmark = pytest.mark.integration
 
@@ -33,13 +33,6 @@ name = "long"
 days = 2555
 access_paths = ["control", "support"]
 """
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    folder = tmp_path_factory.mktemp("broker")
-    with Kafka(folder, {"admin": "admin-password"}, properties=QUICK) as broker:
-        yield broker
 
 
 @pytest.fixture(scope="module")

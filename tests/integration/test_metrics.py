@@ -20,16 +20,9 @@ from pipeline.lab.leash import Leash
 from tests.commands import SCRIPT
 from tests.logs import broker_lines, write
 from tests.runtimes.kafka.running import eventually
-from tests.streams import QUICK, StreamOn
+from tests.streams import StreamOn
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    folder = tmp_path_factory.mktemp("stream")
-    with Kafka(folder, {"admin": "admin-password"}, properties=QUICK) as broker:
-        yield broker
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from schemas.wire import encoder
 from tests.feed import feed_lines
 from tests.logs import authorizer_lines
 from tests.stores import each, put_templates, section
-from tests.streams import QUICK, StreamOn
+from tests.streams import StreamOn
 
 pytestmark = pytest.mark.integration
 
@@ -61,13 +61,6 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "a time beyond any calendar": {"time": 2**63 - 1},
     "a time before 1970": {"time": -62_135_596_800_000},
 }
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    folder = tmp_path_factory.mktemp("broker")
-    with Kafka(folder, {"admin": "admin-password"}, properties=QUICK) as broker:
-        yield broker
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -23,7 +23,7 @@ from schemas.types import Finding
 from schemas.wire import decoder
 from tests.logs import broker_lines
 from tests.runtimes.kafka.running import eventually
-from tests.streams import QUICK, StreamOn
+from tests.streams import StreamOn
 
 pytestmark = pytest.mark.integration
 
@@ -37,13 +37,6 @@ after_s = {AFTER_S}
 [[silence]]
 topic = "self.row.mistyped"
 """
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    folder = tmp_path_factory.mktemp("self")
-    with Kafka(folder, {"admin": "admin-password"}, properties=QUICK) as broker:
-        yield broker
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,18 +18,11 @@ from tests.logs import authorizer_lines, broker_lines, write
 from tests.runtimes.kafka.dying import POINTS
 from tests.runtimes.kafka.running import eventually
 from tests.schemas.made import dead_letters, events
-from tests.streams import QUICK, StreamOn, View, embedded
+from tests.streams import StreamOn, View, embedded
 
 pytestmark = pytest.mark.integration
 
 INCIDENT = Path(__file__).parents[2] / "pipeline" / "incident"
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    folder = tmp_path_factory.mktemp("stream")
-    with Kafka(folder, {"admin": "admin-password"}, properties=QUICK) as broker:
-        yield broker
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,13 @@ def hold(store: Path, time: Period, retention: str = "") -> str:
     return event.resource
 
 
+def release(store: Path, name: str) -> None:
+    """Release a hold of all time."""
+    with closing(SqliteRetention(store, read_only=False)) as keeper:
+        one = Hold(name, ALWAYS, "", "CASE-1", "legal@example.com")
+        keeper.write(released(one, ME, NOW + 1, "over"))
+
+
 def test_what_a_hold_covers_is_not_altered(store: Path, broker: Path) -> None:
     """Of its class and time; what was a dead letter becomes an event there all the same."""
     name = hold(store, ALWAYS)
@@ -69,15 +76,13 @@ def test_a_run_after_a_replay_by_another_label_reads_nothing_twice(
 ) -> None:
     """With a hold, which keeps all as it was, and without one."""
     relabelled = Input(path=str(broker), cluster="prod")
-    release = hold(store, ALWAYS)
+    name = hold(store, ALWAYS)
     before = documents(store)
     assert replay(store, SHORT, [relabelled], apply=True).moved
     summary = run(store, relabelled, config=SHORT)
     assert documents(store) == before
     assert summary.account.records == 0
-    with closing(SqliteRetention(store, read_only=False)) as keeper:
-        one = Hold(release, ALWAYS, "", "CASE-1", "legal@example.com")
-        keeper.write(released(one, ME, NOW + 1, "over"))
+    release(store, name)
     replay(store, SHORT, [relabelled], apply=True)
     after = documents(store)
     assert {said["cluster"] for said, _ in after.values()} == {"prod"}
@@ -113,9 +118,7 @@ def test_a_dead_letter_that_would_become_nothing_is_held(tmp_path: Path) -> None
     held = replay(store, TODAY, [broker], apply=True)
     assert held.comparison.count("letter", "gone", "held") == 1
     assert reasons(store) == {"too_long": 1}
-    with closing(SqliteRetention(store, read_only=False)) as keeper:
-        one = Hold(name, ALWAYS, "", "CASE-1", "legal@example.com")
-        keeper.write(released(one, ME, NOW + 1, "over"))
+    release(store, name)
     replay(store, TODAY, [broker], apply=True)
     assert not reasons(store)
     assert balanced(run(store, broker))

@@ -11,7 +11,7 @@ what accounts count is what the topics hold. Its first event says who had it don
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Final, TypeVar
 from uuid import uuid4
@@ -26,6 +26,7 @@ from pipeline.runtimes.kafka.leading import Leading
 from pipeline.runtimes.kafka.producing import NOBODY, Outgoing, Transactional
 from pipeline.runtimes.kafka.topics import check
 from pipeline.runtimes.kafka.wires import wires
+from pipeline.runtimes.replay.changing import Progress
 from pipeline.runtimes.replay.record import REPLAY
 from pipeline.stages.detect import sighted
 from schemas.types import AccountOf, DeadLetter, Event
@@ -50,23 +51,16 @@ class Adding:
     """
 
     def __init__(self, config: Config) -> None:
-        self._config, streaming = config, config.kafka
-        layout = check(streaming, ROLE)
-        self._active = config.active()
-        self._leading = Leading(
-            streaming,
-            wires(streaming).encoders(WRITES[ROLE]),
-            layout.counters_topic,
-            layout.partitions[streaming.topic("control")],
-            config.estate_of,
-        )
+        self._config, self._active = config, config.active()
+        layout, encode = check(config.kafka, ROLE), wires(config.kafka).encoders(WRITES[ROLE])
+        self._leading = Leading.of(config, layout, encode)
 
     def send(
         self,
         own: Event,
         events: Iterable[Event],
         letters: Iterable[DeadLetter],
-        progress: Callable[[str, int], None],
+        progress: Progress,
     ) -> None:
         """Send all of it; once it returns, all is committed.
 
@@ -85,7 +79,7 @@ class Adding:
     async def _send(
         self,
         transactions: Iterable[tuple[int, Iterable[Outgoing]]],
-        progress: Callable[[str, int], None],
+        progress: Progress,
     ) -> None:
         group = f"{self._config.kafka.group}-{ROLE}"
         try:

@@ -10,7 +10,7 @@ were never read, "ended": its end or [], "state"}``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -22,7 +22,7 @@ import orjson
 from pipeline.batch import Account, Ingested, Record, State, Stream
 from pipeline.collectors.raw_records import Received, bounded, received
 from pipeline.engine import Plan, ingest
-from pipeline.runtimes.kafka.leading import Leading, place
+from pipeline.runtimes.kafka.leading import Leading
 from pipeline.runtimes.kafka.producing import Outgoing
 from pipeline.runtimes.kafka.remembered import Remembered
 from pipeline.runtimes.kafka.states import PARTITION, States
@@ -31,7 +31,6 @@ from pipeline.stages.detect import Active, Sighter
 from pipeline.stages.identify import digest
 from pipeline.streaming import RawTopic, Streaming
 from schemas.types import AccountOf, Clock
-from schemas.wire import Encode
 
 _NOWHERE = -1
 MOST_STREAMS = 10_000
@@ -133,10 +132,7 @@ class Ingesting:
     """The role's work, for all partitions.
 
     Args:
-        encode: by name of schema, how its rows are written.
-        counters: the topic of the counters now.
-        keyed: partitions of `control` and `clocks`.
-        estate_of: the estate that a label is of.
+        leading: makes records of rows.
     """
 
     def __init__(
@@ -145,16 +141,10 @@ class Ingesting:
         active: Active,
         streaming: Streaming,
         states: States,
-        encode: Mapping[str, Encode],
-        counters: str,
-        keyed: int,
-        estate_of: Callable[[str], str],
+        leading: Leading,
     ) -> None:
         self._plan, self._active, self._streaming = plan, active, streaming
-        self._states, self._encode, self._keyed = states, encode, keyed
-        self._estate_of = estate_of
-        self._clocks = streaming.topic("clocks")
-        self._leading = Leading(streaming, encode, counters, keyed, estate_of)
+        self._states, self._leading = states, leading
         self._raw = lru_cache(maxsize=4096)(self._said_of)
 
     def _said_of(self, topic: str) -> RawTopic:
@@ -263,11 +253,7 @@ class Ingesting:
         for cluster, time in newest.items():
             if time > part.clocks.get(cluster, _NOWHERE):
                 part.clocks[cluster] = time
-                clock = Clock(batch.topic, batch.partition, cluster, time)
-                key = f"{cluster}\0{batch.topic}\0{batch.partition}".encode()
-                there = place(self._estate_of(cluster), self._keyed)
-                value = self._encode["clock"](clock)
-                yield Outgoing(self._clocks, value, key, None, there)
+                yield self._leading.clock(Clock(batch.topic, batch.partition, cluster, time))
 
     def _account(self, batch: Batch, start: int, counted: _Counted) -> Outgoing:
         account = counted.account

@@ -64,11 +64,7 @@ class Estates:
 
     def see(self, events: Sequence[Event]) -> None:
         """Take events into the picture; those that are in it already are passed over."""
-        by_id: dict[bytes, Event] = {}
-        for event in events:
-            by_id.setdefault(event.id, event)
-        known = self.store.known(list(by_id.values()))
-        fresh = [event for name, event in by_id.items() if name not in known]
+        fresh = self.store.fresh(events)
         if fresh:
             with self.store.transaction():
                 self.store.write_events(fresh)

@@ -7,11 +7,13 @@ from zlib import crc32
 
 import orjson
 
+from pipeline.config import Config
 from pipeline.runtimes.judge import concerns_estates
 from pipeline.runtimes.kafka.producing import Outgoing
+from pipeline.runtimes.kafka.topics import Layout
 from pipeline.stages.detect import observation_key
 from pipeline.streaming import Streaming
-from schemas.types import AccountOf, DeadLetter, Event, Observation
+from schemas.types import AccountOf, Clock, DeadLetter, Event, Observation
 from schemas.wire import Encode
 
 
@@ -35,8 +37,15 @@ class Leading:
     ) -> None:
         self._encode, self._counters, self._keyed = encode, counters, keyed
         self._estate_of = estate_of
-        names = ("events", "control", "dead-letters", "accounts")
+        names = ("events", "control", "clocks", "dead-letters", "accounts")
         self._topic = {name: streaming.topic(name) for name in names}
+
+    @classmethod
+    def of(cls, config: Config, layout: Layout, encode: Mapping[str, Encode]) -> Leading:
+        """Into a stream's topics as they are."""
+        streaming = config.kafka
+        keyed = layout.partitions[streaming.topic("control")]
+        return cls(streaming, encode, layout.counters_topic, keyed, config.estate_of)
 
     def events(self, events: Sequence[Event]) -> Iterator[Outgoing]:
         """Events, and what of them detectors upon estates look at."""
@@ -59,6 +68,12 @@ class Leading:
         """A dead letter."""
         value = self._encode["dead_letter"](letter)
         return Outgoing(self._topic["dead-letters"], value, letter.id)
+
+    def clock(self, row: Clock) -> Outgoing:
+        """How far a raw partition has come in a cluster's time, for whoever looks at its estate."""
+        key = f"{row.cluster}\0{row.topic}\0{row.partition}".encode()
+        there = place(self._estate_of(row.cluster), self._keyed)
+        return Outgoing(self._topic["clocks"], self._encode["clock"](row), key, None, there)
 
     def account(self, row: AccountOf) -> Outgoing:
         """An account."""

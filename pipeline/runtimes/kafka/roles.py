@@ -28,6 +28,7 @@ from pipeline.runtimes.kafka.health import Watch
 from pipeline.runtimes.kafka.indexing import COLUMNS, Indexing
 from pipeline.runtimes.kafka.ingesting import Ingesting, RawPartition
 from pipeline.runtimes.kafka.judging import Estates, Judging
+from pipeline.runtimes.kafka.leading import Leading
 from pipeline.runtimes.kafka.looking import Looking
 from pipeline.runtimes.kafka.patience import GivenUp
 from pipeline.runtimes.kafka.producing import Member, Outgoing, Sending, Transactional
@@ -221,16 +222,8 @@ def ingest(setting: Setting, watch: Watch) -> Application:
     """
     config, layout = setting.config, check(setting.config.kafka, "ingest")
     states = setting.states("ingest", layout)
-    ingesting = Ingesting(
-        config.plan(),
-        config.active(),
-        config.kafka,
-        states,
-        wires(config.kafka).encoders(WRITES["ingest"]),
-        layout.counters_topic,
-        layout.partitions[config.kafka.topic("control")],
-        config.estate_of,
-    )
+    leading = Leading.of(config, layout, wires(config.kafka).encoders(WRITES["ingest"]))
+    ingesting = Ingesting(config.plan(), config.active(), config.kafka, states, leading)
     app = _app("ingest", setting, watch)
     parts = Worked(app, lambda batch, given_up: RawPartition(_held(states, batch, given_up)))
     handle = _handle(app, _producers(app, "ingest", setting), _by_part(parts, ingesting.work))

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import orjson
 
@@ -41,16 +41,10 @@ _OPS: Final = ("new", "changed", "gone")
 _WHATS: Final = ("appears", "changes", "vanishes")
 
 
-class Adding(Protocol):
-    """Where what adds is sent (:class:`pipeline.runtimes.kafka.adding.Adding`)."""
-
-    def send(
-        self,
-        own: Event,
-        events: Iterable[Event],
-        letters: Iterable[DeadLetter],
-        progress: Callable[[str, int], None],
-    ) -> None: ...
+Progress = Callable[[str, int], None]
+"""As of :class:`pipeline.runtimes.embedded.Embedded`."""
+Send = Callable[[Event, Iterable[Event], Iterable[DeadLetter], Progress], None]
+"""Sends what adds to a stream (:meth:`pipeline.runtimes.kafka.adding.Adding.send`)."""
 
 
 @dataclass(slots=True)
@@ -92,7 +86,6 @@ class Replaying:
 
     Args:
         folder: an empty one, for as long as it takes.
-        progress: as of :class:`pipeline.runtimes.embedded.Embedded`.
         only_adding: nothing can be changed or taken back where it is to be applied.
     """
 
@@ -103,7 +96,7 @@ class Replaying:
         store: SqliteReplay,
         asked: Asked,
         folder: Path,
-        progress: Callable[[str, int], None],
+        progress: Progress,
         *,
         only_adding: bool = False,
     ) -> None:
@@ -160,7 +153,7 @@ class Replaying:
         amending.write_own(self._record(outcome, outcome.counts(), who, clock()))
         amending.commit()
 
-    def add(self, outcome: Outcome, adding: Adding, who: Who, clock: Clock) -> None:
+    def add(self, outcome: Outcome, send: Send, who: Who, clock: Clock) -> None:
         """Send what adds, behind the event that says so. What findings become, workers say.
 
         Raises:
@@ -169,7 +162,7 @@ class Replaying:
         counts = {**outcome.counts(), "findings": dict.fromkeys(_WHATS, 0)}
         own = self._record(outcome, counts, who, clock())
         letters = resolved(self._store, own.id.hex())
-        adding.send(own, added(self._store), letters, self._progress)
+        send(own, added(self._store), letters, self._progress)
 
     def _record(
         self, outcome: Outcome, counts: dict[str, dict[str, int]], who: Who, at: int

@@ -17,6 +17,7 @@ from pipeline.runtimes.kafka import counting as keys
 from pipeline.runtimes.kafka import ingesting as streams
 from pipeline.runtimes.kafka.counting import CountedPartition, Counting
 from pipeline.runtimes.kafka.ingesting import Ingesting, RawPartition
+from pipeline.runtimes.kafka.leading import Leading
 from pipeline.runtimes.kafka.producing import Outgoing
 from pipeline.runtimes.kafka.states import States
 from pipeline.runtimes.kafka.transport import Batch
@@ -28,10 +29,8 @@ from tests.logs import broker_lines
 CONFIG = Config()
 STATES = States(lambda *_: None, "ingest", "audit.state", 4, encoder("state"), decoder("state"))
 ENCODE = {name: encoder(name) for name in NAMES}
-INGESTING = Ingesting(
-    CONFIG.plan(), CONFIG.active(), CONFIG.kafka, STATES, ENCODE, "audit.counters", 4,
-    CONFIG.estate_of,
-)  # fmt: skip
+LEADING = Leading(CONFIG.kafka, ENCODE, "audit.counters", 4, CONFIG.estate_of)
+INGESTING = Ingesting(CONFIG.plan(), CONFIG.active(), CONFIG.kafka, STATES, LEADING)
 COUNTING = Counting(CONFIG.active(), CONFIG.kafka, STATES, ENCODE, decoder("observation"))
 TOPIC = "audit.raw.auto"
 
