@@ -1,4 +1,4 @@
-"""Line layouts of Kafka's log4j configurations, split by hand in linear time.
+r"""Line layouts of Kafka's log4j configurations, split by hand in linear time.
 
 ===========  =====================================================================  ==============
 layout       pattern                                                                seen in
@@ -6,10 +6,12 @@ layout       pattern                                                            
 ``default``  ``[%d] %p %m (%c)%n``; also ``%-5p``, ``(%c:%L)``                       Apache Kafka
 ``strimzi``  ``%d %p %m (%c) [%t]%n``                                               Strimzi
 ``trailing`` ``[%p] %d [%t] %c %M - %m%n``                                          Confluent
+\            ``%d %p [%t] %c:%L - %m%n``; also without ``[%t]``, with ``: %m``        log4j's habits
 ===========  =====================================================================  ==============
 
-The logger's name ends the first two, so a line without it lacks its end. Names inside a message
-are clients' text: nothing here looks for a word inside a message. The level is never trusted.
+``default`` and ``strimzi`` may have ``[%t]`` at the end or before the message. The logger's name
+ends them, so a line without it lacks its end. Names inside a message are clients' text: nothing
+here looks for a word inside a message. The level is never trusted.
 """
 
 from __future__ import annotations
@@ -20,6 +22,10 @@ from typing import NamedTuple
 LEVELS = frozenset(("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"))
 _LOGGER = re.compile(r"([A-Za-z_$][\w$.-]{0,199})(?::\d{1,6})?")
 _LONGEST_STAMP = 40
+_LONGEST_THREAD = 200
+_LOGGER_FIRST = re.compile(
+    r"(?:\[[^\]\n]{1,200}\] )?([A-Za-z_$][\w$-]{0,99}(?:\.[\w$-]{1,99}){0,20})(:\d{1,6})?(?: -|:) "
+)
 _MOST_KNOWN = 1024
 _known: dict[str, str] = {}
 """Names that were found to be loggers', as written: a log holds few and repeats them."""
@@ -58,7 +64,7 @@ def _bracketed(text: str) -> Head | None:
     level = text[end + 2 : space]
     if level not in LEVELS or not (year[:4].isdecimal() and year.isascii()):
         return None
-    return _with_logger("default", text[1:end], level, text, space + 1, len(text))
+    return _behind_level("default", text[1:end], level, text, space + 1)
 
 
 def _strimzi(text: str) -> Head | None:
@@ -72,23 +78,40 @@ def _strimzi(text: str) -> Head | None:
     level = text[space + 1 : after]
     if level not in LEVELS:
         return None
-    stop = len(text)
-    if text.endswith("]"):
-        thread = text.rfind(") [")
-        if thread < 0:
-            return Head("strimzi", stamp, level, "", text[after + 1 :].lstrip(" "), False)
-        stop = thread + 1
-    return _with_logger("strimzi", stamp, level, text, after + 1, stop)
+    return _behind_level("strimzi", stamp, level, text, after + 1)
 
 
-def _with_logger(layout: str, stamp: str, level: str, text: str, start: int, stop: int) -> Head:
-    logger, place = logger_at_end(text, start, stop)
-    if place > start and text[start] == " ":
+def _behind_level(layout: str, stamp: str, level: str, text: str, start: int) -> Head:
+    if text[start : start + 1] == " " and text[start + 1 : start + 2] not in (" ", "("):
         # `%-5p` fills up the shorter levels.
         start += 1
+    first = _LOGGER_FIRST.match(text, start)
+    # Without either, a message could begin so.
+    if first is not None and ("." in first[1] or first[2]):
+        return Head("trailing", stamp, level, first[1], text[first.end() :], True)
+    stop = len(text)
+    if text.endswith("]"):
+        stop = text.rfind(") [") + 1 or stop
+    logger, place = logger_at_end(text, start, stop)
+    start = _behind_thread(text, start)
     if not logger:
         return Head(layout, stamp, level, "", text[start:], False)
     return Head(layout, stamp, level, logger, text[start:place], True)
+
+
+def _behind_thread(text: str, start: int) -> int:
+    """Where the message begins: behind a thread's name, where one stands before it.
+
+    What a message itself begins with has a blank in it, as ``[SocketServer brokerId=1]``, and no
+    message begins with two of these.
+    """
+    if text[start : start + 1] != "[":
+        return start
+    end = text.find("] ", start, start + _LONGEST_THREAD)
+    name = text[start + 1 : end]
+    if end > 0 and (text[end + 2 : end + 3] == "[" or ("-" in name and " " not in name)):
+        return end + 2
+    return start
 
 
 def logger_at_end(text: str, start: int, stop: int) -> tuple[str, int]:

@@ -47,6 +47,36 @@ STAMP = "2026-11-20 23:52:44,297"
             f"[INFO] {STAMP} [qtp-1] a.b.C run - hello - you",
             Head("trailing", STAMP, "INFO", "a.b.C", "hello - you", True),
         ),
+        (
+            f"[{STAMP}] INFO hello (a.b.C) [main]",
+            Head("default", STAMP, "INFO", "a.b.C", "hello", True),
+        ),
+        (
+            f"[{STAMP}] INFO [data-plane-1] hello (a.b.C)",
+            Head("default", STAMP, "INFO", "a.b.C", "hello", True),
+        ),
+        (
+            f"[{STAMP}] INFO [main] [KafkaServer id=1] started (a.b.C)",
+            Head("default", STAMP, "INFO", "a.b.C", "[KafkaServer id=1] started", True),
+        ),
+        (
+            f"[{STAMP}] INFO [KafkaServer id=1] started (a.b.C)",
+            Head("default", STAMP, "INFO", "a.b.C", "[KafkaServer id=1] started", True),
+        ),
+        (f"[{STAMP}] INFO [x-1] hello", Head("default", STAMP, "INFO", "", "hello", False)),
+        (
+            f"{STAMP} INFO  [a thread] a.b.C:17 - hello (x.Y)",
+            Head("trailing", STAMP, "INFO", "a.b.C", "hello (x.Y)", True),
+        ),
+        (
+            f"[{STAMP}] WARN C:17 - hello (x.Y)",
+            Head("trailing", STAMP, "WARN", "C", "hello (x.Y)", True),
+        ),
+        (f"{STAMP} INFO a.b.C: hello", Head("trailing", STAMP, "INFO", "a.b.C", "hello", True)),
+        (
+            f"[{STAMP}] INFO hello - you (a.b.C)",
+            Head("default", STAMP, "INFO", "a.b.C", "hello - you", True),
+        ),
         (f"[INFO] {STAMP} [qtp-1] a.b.C run", None),
         (f"[INFO] {STAMP} [qtp-1] two words run hello", None),
         (f"[INFO] {STAMP} qtp-1 a.b.C run - hello", None),

@@ -34,9 +34,9 @@ _PHRASES = {
     "Successfully authenticated with ": (True, False),
     "Successfully re-authenticated with ": (True, True),
 }
+_WORDS = ("authentication with /", "authenticated with /")
 _BROKER = "[SocketServer"
-_LONGEST_PREFIX = 400
-_LONGEST_CHANNEL = 300
+_LONGEST_PREFIX, _LONGEST_CHANNEL = 400, 300
 _MECHANISM = re.compile(r"SASL mechanism (PLAIN|SCRAM-SHA-256|SCRAM-SHA-512|GSSAPI|OAUTHBEARER)\b")
 _GROUPS = ("(channelId=", "(userId=")
 
@@ -70,10 +70,12 @@ def parse(message: str, complete: bool = True) -> Login | Filtered:
     """Read one message of the Selector.
 
     Raises:
-        Unreadable: ``torn`` where the end is missing, ``unknown_layout`` where no address stands.
+        Unreadable: ``torn`` without its end, ``unknown_layout`` without an address or its prefix.
     """
     parts = _phrase(message)
     if parts is None:
+        if any(words in message for words in _WORDS):
+            raise Unreadable(Reason.UNKNOWN_LAYOUT, "a login behind text that no broker writes")
         return Filtered(f"logger:{_SELECTOR}")
     prefix, phrase, rest = parts
     success, again = _PHRASES[phrase]
@@ -151,8 +153,7 @@ def _document(said: Login, event: Event, reading: Reading) -> dict[str, Any]:
     document: dict[str, Any] = {"service": {"name": "kafka"}}
     if said.reason:
         document["status_detail"] = said.reason
-    mechanism = _MECHANISM.search(said.reason[:400])
-    if mechanism:
+    if mechanism := _MECHANISM.search(said.reason[:400]):
         document["auth_protocol_id"] = 99
         document["auth_protocol"] = f"SASL/{mechanism[1]}"
     local, remote = (_endpoint(part, reading) for part in [*said.channel.split("-"), ""][:2])
@@ -190,7 +191,7 @@ SOURCE = Source(
     whole=_whole,
     one_line=lambda message: _phrase(message) is not None,
     shapes=("failed", "failed_channel", "failed_user", "re_authentication", "successful",
-            "ipv6", "client_side", "bare", "broken", "unreadable"),
+            "ipv6", "client_side", "bare", "threads", "prefixed", "broken", "unreadable"),
     blind_spots=(
         "Apache Kafka names no user in a failed login: count by address, never by user.",
         "Successful logins are written at DEBUG only, and never name the principal.",

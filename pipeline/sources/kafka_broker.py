@@ -38,6 +38,7 @@ from schemas.types import Event
 from schemas.vocabulary import APPLICATION_LIFECYCLE, Forgery
 
 _VERSION = "Kafka version: "
+_WORDS = (" the log level of ", " set super.users=", " Kafka Server started")
 
 
 def _read_line(line: Line, reading: Reading, state: State) -> Outcome:
@@ -48,6 +49,9 @@ def _read_line(line: Line, reading: Reading, state: State) -> Outcome:
     if stated is None:
         if text.startswith(_VERSION) and not line.suspect:
             state["version"] = text[len(_VERSION) :][:40]
+        elif line.logger and any(words in text for words in _WORDS):
+            detail = "a fact of security behind text that no broker writes"
+            raise Unreadable(Reason.UNKNOWN_LAYOUT, detail)
         return Filtered(f"logger:{line.logger}" if line.logger else "kafka_broker:other")
     at, precision, spots = moment(line, reading)
     outcome = "success" if stated.success else "failure"
@@ -95,7 +99,7 @@ SOURCE = Source(
     one_line=_one_line,
     several_lines=lambda message: dumps(message) != "",
     shapes=("lifecycle", "failures", "levels", "settings", "settings_in_one_line", "strimzi_start",
-            "authorizer_settings", "zookeeper", "broken_dump"),
+            "authorizer_settings", "json_layouts", "zookeeper", "broken_dump"),
     blind_spots=(
         "Log levels set in the log4j2 file while the broker runs leave no line in its log.",
         "The level a logger had before is not said.",

@@ -103,6 +103,9 @@ def _other(line: Line, reading: Reading, state: State, node: str, text: str) -> 
     """A line of no record. One that is suspect teaches nothing."""
     now = standing(text)
     if now is None:
+        if "[QuorumController id=" in text:
+            detail = "a controller's prefix behind text that no controller writes"
+            raise Unreadable(Reason.UNKNOWN_LAYOUT, detail)
         return Filtered(f"logger:{line.logger}" if line.logger else "kafka_controller:other")
     if not line.suspect:
         take(state, now, moment(line, reading)[0])
@@ -161,7 +164,8 @@ SOURCE = Source(
     whole=_whole,
     forged=_forged,
     shapes=("topics", "partitions", "results", "configs", "acls", "scram", "quotas", "tokens",
-            "features", "bootstrap", "standing", "older", "unclear", "bare", "unreadable"),
+            "features", "bootstrap", "standing", "older", "prefixed", "unclear", "bare",
+            "unreadable"),
     blind_spots=(
         "Names no actor, address or request: join it with the request log.",
         "A sensitive value is [hidden], and so is its removal: both read as set.",

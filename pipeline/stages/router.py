@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pipeline import layouts
-from pipeline.batch import Filtered, Source
+from pipeline.batch import Filtered, Rejected, Source
+from pipeline.errors import Reason
 
 MOST_LOGGERS = 1024
 """Loggers whose route is kept: a client's text can look like one."""
@@ -73,19 +74,30 @@ class Router:
         """Where an ended line goes, and how its message ends.
 
         One in a source's words under a foreign logger was broken, and ended by a client; not where
-        the logger stands before the message.
+        the logger stands before the message: there it is another's.
         """
         layout, _, _, logger, message, _ = head
         route, source = self._routes.get(logger) or self._find(logger)
         if source is not None and source.recognise is not None and source.recognise(message):
             return route, _ending(source, message)
-        owner = "" if layout == "trailing" else self.by_text(message)
+        owner = self.by_text(message)
         loggers = self.sources[owner].loggers if owner and owner != route else ()
         if not loggers:
             return route, _ending(source, message)
         # `%c{1}` writes the last part of a logger's name alone.
-        ours = any(name.endswith("." + logger) for name in loggers)
-        return owner, self.ending(owner, message) if ours else "broken"
+        if any(name.endswith("." + logger) for name in loggers):
+            return owner, self.ending(owner, message)
+        return (route, _ending(source, message)) if layout == "trailing" else (owner, "broken")
+
+    def by_named(self, logger: str, message: str) -> str | Filtered | Rejected:
+        """Where a message goes whose logger a JSON layout names: no client can write into that."""
+        route = self.by_logger(logger)
+        if isinstance(route, str) or not (owner := self.by_text(message)):
+            return route
+        if any(name.endswith("." + logger) for name in self.sources[owner].loggers):
+            return owner
+        detail = f"in the words of {owner}, but by the logger {logger[:200]}"
+        return Rejected(Reason.UNKNOWN_LAYOUT, detail, owner)
 
     def several_lines(self, message: str) -> str:
         """The name of the source that reads the lines which go on from this one, or empty."""
