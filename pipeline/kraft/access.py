@@ -172,6 +172,10 @@ ACCESS: Final[Phrases] = (
     ("Replayed UserScramCredentialRecord creating new entry for ", ".", _scram_new),
     ("Replayed UserScramCredentialRecord modifying existing entry for ", ".", _scram_changed),
     ("Replayed RemoveUserScramCredentialRecord for ", ".", _scram_gone),
+    # Before 3.6.
+    ("Created new SCRAM credential for ", ".", _scram_new),
+    ("Modified SCRAM credential for ", ".", _scram_changed),
+    ("Removed SCRAM credential for ", ".", _scram_gone),
     ("Replayed ClientQuotaRecord for ", ".", _quota),
     ("Replayed DelegationTokenRecord for ", ".", _token),
     ("Replayed RemoveDelegationTokenRecord for ", ".", _token_gone),

@@ -83,4 +83,9 @@ SETTINGS: Final[Phrases] = (
     ("ConfigResource(type=", "", _config),
     ("Replayed a FeatureLevelRecord ", "", _feature),
     ("Replayed UnregisterBrokerRecord(", ")", _unregistered),
+    # Before 3.6.
+    ("Setting metadata.version ", "", lambda rest: _feature(f"setting metadata.version {rest}")),
+    ("Setting feature ", "", lambda rest: _feature(f"setting feature {rest}")),
+    ("Removing feature ", "", lambda rest: _feature(f"removing feature {rest}")),
+    ("Unregistered broker: UnregisterBrokerRecord(", ")", _unregistered),
 )
