@@ -176,8 +176,8 @@ SOURCE = Source(
     whole=_whole,
     forged=_forged,
     repeats=True,
-    shapes=("standard", "acl", "simple", "confluent", "strimzi", "bare", "companion",
-            "principals", "names", "addresses", "unknown", "broken", "unreadable"),
+    shapes=("standard", "acl", "simple", "confluent", "strimzi", "threads", "json_layouts", "bare",
+            "companion", "principals", "names", "addresses", "unknown", "broken", "unreadable"),
     blind_spots=(
         "At Kafka's default level (INFO) only denials are written; allowed decisions need DEBUG.",
         "A decision is not its outcome: an allowed request may still have failed.",

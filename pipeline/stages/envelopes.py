@@ -7,6 +7,11 @@ Docker JSON                 ``{"log": "<line>\\n", "stream", "time"}``; no ``\\n
 Filebeat                    ``{"@timestamp", "message", "log": {"file": {"path"}, "offset"}, …}``
 Fluent Bit                  ``{"date", "log"}`` with ``Path_Key`` and ``Offset_Key`` if set
 Vector                      ``{"timestamp", "message", "file", "host", "offset", …}``
+journald, as JSON           ``{"MESSAGE", "__REALTIME_TIMESTAMP", "_HOSTNAME", …}``
+Google Cloud Logging        ``{"textPayload", "logName", "timestamp", …}``
+Splunk's collector          ``{"event": "<line>", "time", "host", "source", …}``
+log4j's JSON layouts        ``{"@timestamp", "message", "logger_name"}``; also ``loggerName`` with
+                            ``instant`` or ``timeMillis``, ``log.logger``, ``logger``
 several of anything         ``{"Records": […]}``; also ``records``, ``Messages``, ``Events``,
                             ``events``, ``logEvents``; or the array alone
 Amazon SQS                  ``{"MessageId", "Body"}``; to Lambda ``{"messageId", "body"}``
@@ -28,7 +33,9 @@ from __future__ import annotations
 
 import binascii
 import json
+import re
 import zlib
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -39,16 +46,24 @@ from pipeline.clocks import instant
 from pipeline.errors import Reason
 
 _ARRAYS = ("Records", "records", "Messages", "Events", "events", "logEvents")
-_CARRIER_KEYS = ("@timestamp", "timestamp", "time", "date", "stream", "source_type", "agent")
+_TIMES = ("@timestamp", "timestamp", "time", "date")
+_CARRIER_KEYS = (*_TIMES, "stream", "source_type", "agent")
+_JOURNAL_US = "__REALTIME_TIMESTAMP"
+_LOGGERS = ("logger_name", "loggerName", "log.logger", "logger")
+_LOGGER = re.compile(r"[A-Za-z_$][\w.$-]{0,199}", re.ASCII)
+_TEXTS = (("MESSAGE", _JOURNAL_US), ("textPayload", "logName"), ("event", "time"))
+"""Where others have the line, and what stands beside it then."""
+_JAVA_FILES = (".java", ".scala")
 _DOCKER_KEYS = frozenset(("log", "stream", "time"))
 _FIREHOSE_KEYS = frozenset(
     ("data", "recordId", "result", "approximateArrivalTimestamp", "kinesisRecordMetadata")
 )
 _PATHS = ("file", "path", "filename", "file_path", "filepath", "source")
-_HOSTS = ("host", "hostname", "host_name")
+_HOSTS = ("host", "hostname", "host_name", "source_host", "_HOSTNAME")
 _GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = 31
 _DIGITS_OF_MS = 13
+_YEAR_9999 = 253_370_764_800_000
 
 
 def _no_event(detail: str) -> Rejected:
@@ -66,6 +81,14 @@ _TOO_LONG = Rejected(
 )
 
 
+class Named(NamedTuple):
+    """What a JSON layout says of its message: who wrote it, when as written there, how loud."""
+
+    logger: str
+    stamp: str
+    level: str
+
+
 class Inner(NamedTuple):
     """What stands in an envelope, and what that says of it.
 
@@ -74,6 +97,7 @@ class Inner(NamedTuple):
         partial: more of it follows in another envelope.
         refused: why it cannot be read, or None.
         length, digest: of the compressed bytes, where what they hold is too long.
+        named: what a JSON layout says of its message, or None.
     """
 
     value: bytes = b""
@@ -84,6 +108,7 @@ class Inner(NamedTuple):
     refused: Rejected | None = None
     length: int = -1
     digest: str = ""
+    named: Named | None = None
 
 
 class Room:
@@ -235,12 +260,19 @@ def _moment(value: Any) -> int | None:
 
 
 def _shipped(document: dict[str, Any]) -> list[Inner] | None:
-    """The line in a shipper's document."""
+    """The line in a shipper's document, or the message in that of a JSON layout."""
+    logged = _logged(document)
+    named = _named(document, logged)
     text = document.get("message")
     if not isinstance(text, str):
-        text = document.get("log")
-    if not isinstance(text, str) or not any(key in document for key in _CARRIER_KEYS):
-        return None
+        text = document.get("log") if named is None else document.get("msg")
+    if not isinstance(text, str) or not (
+        any(key in document for key in _CARRIER_KEYS) or (named is not None and named.stamp)
+    ):
+        of = (document[key] for key, beside in _TEXTS if key in document and beside in document)
+        text = next(of, None)
+        if not isinstance(text, str):
+            return None
     stream = document.get("stream")
     partial = (
         document.get("logtag") == "P"
@@ -255,11 +287,30 @@ def _shipped(document: dict[str, Any]) -> list[Inner] | None:
         Inner(
             text.removesuffix("\n").encode(),
             _origin(document),
-            _logged(document),
+            logged,
             stream if isinstance(stream, str) else "",
             partial,
+            named=named,
         )
     ]
+
+
+def _named(document: dict[str, Any], logged: int | None) -> Named | None:
+    """What a JSON layout says of its message, or None where no logger is named."""
+    log = document.get("log")
+    logger = next((found for key in _LOGGERS if (found := _text(document, key))), "")
+    logger = logger or _text(log, "logger")
+    if not _LOGGER.fullmatch(logger):
+        return None
+    level = _text(document, "level") or _text(document, "log.level") or _text(log, "level")
+    if "agent" in document or "offset" in document or (isinstance(log, dict) and "file" in log):
+        # A shipper may have put its own time there.
+        return Named(logger, "", level)
+    written = next((found for key in _TIMES if (found := _text(document, key))), "")
+    if (not written or instant(written) is None) and logged is not None and logged < _YEAR_9999:
+        at = datetime.fromtimestamp(logged / 1000, UTC)
+        written = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return Named(logger, written, level)
 
 
 def _text(value: Any, *path: str) -> str:
@@ -279,7 +330,10 @@ def _origin(document: dict[str, Any]) -> Origin | None:
     )
     file = (
         _text(document, "log", "file", "path")
-        or next((f for k in _PATHS if (f := _text(document, k))), "")
+        # A layout names the file of the program's text.
+        or next(
+            (f for k in _PATHS if (f := _text(document, k)) and not f.endswith(_JAVA_FILES)), ""
+        )
         or _container(document)
     )
     offset = log.get("offset") if isinstance(log, dict) else document.get("offset")
@@ -299,7 +353,14 @@ def _container(document: dict[str, Any]) -> str:
 
 
 def _logged(document: dict[str, Any]) -> int | None:
-    for key in ("@timestamp", "timestamp", "time", "date"):
+    for key in (*_TIMES, "timeMillis"):
         if key in document and (at := _moment(document[key])) is not None:
             return at
+    micros = _text(document, _JOURNAL_US)
+    if micros.isascii() and micros.isdecimal() and len(micros) < 18:
+        return int(micros) // 1000
+    since = document.get("instant")
+    if isinstance(since, dict) and (seconds := _moment(since.get("epochSecond"))) is not None:
+        nanos = since.get("nanoOfSecond")
+        return seconds + (nanos // 1_000_000 if isinstance(nanos, int) and 0 <= nanos < 1e9 else 0)
     return None

@@ -118,6 +118,9 @@ class _File:
             return
         head = layouts.split(line.text)
         if head is None:
+            if line.logger and self.open is None and not self.dated:
+                self._named(line)
+                return
             ending = self._undated(line)
         else:
             if self.open is not None:
@@ -133,6 +136,14 @@ class _File:
         line.message, line.suspect = line.text, self.suspect > 0
         self.continues = False
         self.out.append((line, line.source))
+        if line.suspect:
+            self._spend(len(line.raw), line.raw)
+
+    def _named(self, line: Line) -> None:
+        """A message out of a JSON layout, which says whose it is and where it ends."""
+        line.message, line.suspect = line.text, self.suspect > 0
+        self.continues = False
+        self.out.append((line, self.router.by_named(line.logger, line.message)))
         if line.suspect:
             self._spend(len(line.raw), line.raw)
 
@@ -161,6 +172,7 @@ class _File:
             self.out.append((line, route))
 
     def _undated(self, line: Line) -> Ending:
+        line.stamp = line.level = line.logger = ""
         if self.open is not None and self._gather(*self.open, line):
             return "whole"
         if self.open is not None and not self.open[1]:

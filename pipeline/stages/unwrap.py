@@ -33,7 +33,7 @@ from pipeline import layouts
 from pipeline.batch import HEAD_BYTES, Line, Origin, Record, Rejected, State
 from pipeline.clocks import instant
 from pipeline.errors import Reason
-from pipeline.stages.envelopes import Inner, Room, opened
+from pipeline.stages.envelopes import Inner, Named, Room, opened
 from pipeline.stages.extent import values
 
 MOST_WAITING = 512
@@ -111,7 +111,7 @@ class _Opener:
     def open(self, record: Record) -> None:
         """Take a record's lines out of it."""
         self.room = None
-        self._open(record, record.value.removeprefix(_BOM), None, None, "", 0)
+        self._open(record, record.value.removeprefix(_BOM), None, None, "", 0, None)
 
     def _open(
         self,
@@ -121,6 +121,7 @@ class _Opener:
         logged: int | None,
         stream: str,
         depth: int,
+        named: Named | None,
     ) -> None:
         """Take what stands under ``depth`` envelopes, with what those said."""
         found: list[Inner] | None = None
@@ -138,7 +139,7 @@ class _Opener:
             else:
                 found = _cri(value)
         if found is None:
-            self._line(record, value, origin, logged, depth)
+            self._line(record, value, origin, logged, depth, named)
             return
         for inner in found:
             where = origin or inner.origin
@@ -152,9 +153,9 @@ class _Opener:
             if self.pieces or inner.partial:
                 joined = self._join(record, inner, where, when, f"{depth}\0{via}\0")
                 if joined is not None:
-                    self._open(*joined, via, depth + 1)
+                    self._open(*joined, via, depth + 1, inner.named)
             else:
-                self._open(record, inner.value, where, when, via, depth + 1)
+                self._open(record, inner.value, where, when, via, depth + 1, inner.named)
 
     def _inside(self, value: bytes, document: Any, room: Room) -> list[Inner] | None:
         """What stands in a JSON text, or None where that is no envelope.
@@ -201,9 +202,13 @@ class _Opener:
         origin: Origin | None,
         logged: int | None,
         depth: int,
+        named: Named | None,
     ) -> None:
         place = len(self.out)
         self.add(record, value, origin, logged)
+        if named is not None:
+            for line, _ in self.out[place:]:
+                line.logger, line.stamp, line.level = named
         if depth < self.layers and len(self.out) > place:
             self.learn(depth, place)
 
