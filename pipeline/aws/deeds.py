@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from pipeline.aws import calls, estate, iam, storage
+from pipeline.aws import calls, estate, iam, msk, storage
 from pipeline.aws.told import Call, Tell, Told, entity, worded
 
 _TABLES: Final[Mapping[str, Mapping[str, Tell]]] = {
@@ -18,14 +18,15 @@ _TABLES: Final[Mapping[str, Mapping[str, Tell]]] = {
     "secretsmanager": storage.SECRETS,
     "cloudtrail": estate.TRAILS,
     "ec2": estate.LINKS,
-    "kafka": estate.MSK,
-    "kafka-cluster": estate.TOPICS,
+    "kafka": msk.MSK,
+    "kafka-cluster": msk.TOPICS,
 }
 _ACTIONS: Final = {calls.CREATE: "create", calls.DELETE: "delete"}
 _TARGETS: Final = {
     ("IAM", "ManagedPolicy"): "Policy", ("IAM", "VirtualMFADevice"): "MfaDevice",
     ("IAM", "SAMLProvider"): "SamlProvider", ("IAM", "OIDCProvider"): "OidcProvider",
     ("EC2", "VPCEndpoint"): "Endpoint", ("EC2", "VPCEndpointService"): "EndpointService",
+    ("EC2", "VPCEndpointConnectionNotification"): "ConnectionNotification",
     ("MSK", "Cluster"): "MskCluster",
 }  # fmt: skip
 _ENTITY: Final = {
@@ -68,7 +69,7 @@ def target_of(call: Call) -> str:
 def _target_kind(kind: str) -> str:
     parts = kind.split("::")
     if len(parts) < 3:
-        return kind or "Resource"
+        return parts[-1] or "Resource"
     return _TARGETS.get((parts[1], parts[2])) or parts[2]
 
 

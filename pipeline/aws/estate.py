@@ -1,14 +1,15 @@
-"""Changes of CloudTrail itself, of PrivateLink and of MSK.
-API: https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/, …/AWSEC2/latest/APIReference/,
-https://docs.aws.amazon.com/msk/1.0/apireference/."""
+"""Changes of CloudTrail itself and of PrivateLink.
+API: https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/ and
+…/AWSEC2/latest/APIReference/."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pipeline.aws.batches import done
 from pipeline.aws.policies import grant, in_order, policy, reach, sentences
-from pipeline.aws.record import inner, items, number, text, texts, yes
+from pipeline.aws.record import inner, items, text, texts, yes
 from pipeline.aws.resources import short
 from pipeline.aws.told import (
     Call,
@@ -140,6 +141,17 @@ def _resource_policy(call: Call) -> Told:
     return policy_set(_trail(call), policy(call.asked.get("resourcePolicy"), call.account))
 
 
+def _administrator(call: Call) -> Told:
+    """Of the trails of all of an organisation's accounts."""
+    target, made = f"Account:{call.subject.name}", call.name.startswith("Register")
+    words = worded(target)
+    said = [f"the organisation's trails to {words}"]
+    did = f"made {words} administrator" if made else f"took from {words} the administration"
+    did += " of the organisation's trails"
+    return settings(target, {"delegated_administrator": made or None}, did=did,
+                    opened=said if made else (), closed=() if made else said)  # fmt: skip
+
+
 TRAILS: Final[Mapping[str, Tell]] = {
     "CreateTrail": _create_trail,
     "UpdateTrail": _update_trail,
@@ -154,6 +166,8 @@ TRAILS: Final[Mapping[str, Tell]] = {
     "PutInsightSelectors": _insights,
     "PutResourcePolicy": _resource_policy,
     "DeleteResourcePolicy": lambda call: policy_gone(_trail(call)),
+    "RegisterOrganizationDelegatedAdmin": _administrator,
+    "DeregisterOrganizationDelegatedAdmin": _administrator,
 }
 
 
@@ -193,14 +207,19 @@ def _service_settings(call: Call) -> Told:
     return settings(_service(call), facts, opened=said)
 
 
+def _done(call: Call) -> list[str]:
+    return done(call.name, call.asked, call.answer) or [call.subject.name]
+
+
 def _delete_services(call: Call) -> Told:
-    return entity(_service(call), "delete", closed=[f"{worded(_service(call))} to everyone"])
+    gone = _done(call)
+    closed = [f"{worded(f'EndpointService:{each}')} to everyone" for each in gone]
+    return entity(f"EndpointService:{', '.join(gone)}", "delete", closed=closed)
 
 
 def _connections(action: str) -> Tell:
     def tell(call: Call) -> Told:
-        ends = sorted(texts(call.asked.get("vpcEndpointId")) or texts(
-            call.asked.get("vpcEndpointIds")))  # fmt: skip
+        ends = done(call.name, call.asked, call.answer)
         said = [f"{worded(_service(call))} to {end}" for end in ends]
         did = f"{action}ed the connection of {', '.join(ends) or 'endpoints'}"
         return Told("endpoint", action, _service(call), after={"endpoints": ends}, did=did,
@@ -225,11 +244,26 @@ def _endpoint(action: str) -> Tell:
             opened = sentences(facts["policy"]["grants"], worded(target))
         if action == "create" and "service" in facts:
             opened = [f"{facts['service']} to {facts.get('vpc', 'a network')}", *opened]
-        if action == "delete":
-            return Told("endpoint", action, target, closed=[f"{worded(target)} to its network"])
         return Told("endpoint", action, target, after=facts, opened=opened)
 
     return tell
+
+
+def _delete_endpoints(call: Call) -> Told:
+    gone = _done(call)
+    closed = [f"{worded(f'Endpoint:{each}')} to its network" for each in gone]
+    return Told("endpoint", "delete", f"Endpoint:{', '.join(gone)}", closed=closed)
+
+
+def _notification(call: Call) -> Told:
+    """Of connections to an endpoint service, or of an endpoint."""
+    asked = call.asked
+    target = f"ConnectionNotification:{call.subject.name}"
+    whom = short(text(asked, "connectionNotificationArn"))
+    of = text(asked, "serviceId", "vpcEndpointId")
+    facts = {"of": of, "topic": whom, "events": sorted(texts(asked.get("connectionEvents")))}
+    did = f"had connections to {of} told to topic {whom}"
+    return entity(target, "create", facts, did=did)
 
 
 LINKS: Final[Mapping[str, Tell]] = {
@@ -241,121 +275,9 @@ LINKS: Final[Mapping[str, Tell]] = {
     "RejectVpcEndpointConnections": _connections("reject"),
     "CreateVpcEndpoint": _endpoint("create"),
     "ModifyVpcEndpoint": _endpoint("set"),
-    "DeleteVpcEndpoints": _endpoint("delete"),
-}
-
-
-def _cluster(call: Call) -> str:
-    return f"MskCluster:{call.subject.name}"
-
-
-def _cluster_settings(call: Call) -> Told:
-    facts = _cluster_facts(call.asked)
-    public = facts.get("public_access")
-    words = worded(_cluster(call))
-    opened = [f"{words} to the internet"] if public not in (None, "DISABLED") else []
-    if _anybody(facts):
-        opened.append(f"{words} to whoever reaches it, unauthenticated")
-    closed = [f"{words} to the internet"] if public == "DISABLED" else []
-    if call.name.startswith("Create"):
-        return entity(_cluster(call), "create", facts, opened=opened)
-    return settings(_cluster(call), facts, opened=opened, closed=closed)
-
-
-_STATED: Final = (
-    ("kafka_version", "kafkaVersion"), ("kafka_version", "targetKafkaVersion"),
-    ("monitoring", "enhancedMonitoring"), ("instance_type", "targetInstanceType"),
-)  # fmt: skip
-
-
-def _cluster_facts(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a cluster's settings says how it is guarded, and how big it is."""
-    asked = {**asked, **inner(asked, "provisioned"), **inner(asked, "serverless")}
-    out: dict[str, Any] = {}
-    connectivity = inner(asked, "connectivityInfo") or inner(
-        inner(asked, "brokerNodeGroupInfo"), "connectivityInfo"
-    )
-    if public := text(inner(connectivity, "publicAccess"), "type"):
-        out["public_access"] = public
-    if authentication := _switches(inner(asked, "clientAuthentication")):
-        out["authentication"] = authentication
-    encryption = inner(asked, "encryptionInfo")
-    in_transit, at_rest = (
-        inner(encryption, "encryptionInTransit"),
-        inner(encryption, "encryptionAtRest"),
-    )
-    if in_transit or at_rest:
-        out["encryption"] = {
-            **{k: v for k in ("clientBroker", "inCluster") if isinstance(v := in_transit.get(k),
-                                                                       (str, bool))},
-            **({"kms_key": short(key)} if (key := text(at_rest, "dataVolumeKMSKeyId")) else {}),
-        }  # fmt: skip
-    if logging := _switches(inner(inner(asked, "loggingInfo"), "brokerLogs")):
-        out["logging"] = logging
-    for name, key in _STATED:
-        if said := text(asked, key):
-            out[name] = said
-    if configuration := text(inner(asked, "configurationInfo"), "arn"):
-        out["configuration"] = short(configuration)
-    for name, key in (("brokers", "numberOfBrokerNodes"), ("brokers", "targetNumberOfBrokerNodes")):
-        if (count := number(asked.get(key))) is not None:
-            out[name] = count
-    return out
-
-
-def _switches(node: Mapping[str, Any], above: str = "") -> dict[str, bool]:
-    """What is switched on and off within, by the way there: ``{"sasl.scram": true}``."""
-    out: dict[str, bool] = {}
-    for key, value in sorted(node.items()):
-        if key == "enabled" and (on := yes(value)) is not None and above:
-            out[above] = on
-        elif isinstance(value, dict) and above.count(".") < 3:
-            out |= _switches(value, f"{above}.{key}" if above else key)
-    return out
-
-
-def _anybody(facts: Mapping[str, Any]) -> bool:
-    return bool(facts.get("authentication", {}).get("unauthenticated"))
-
-
-def _scram(action: str) -> Tell:
-    def tell(call: Call) -> Told:
-        arns = texts(call.asked.get("secretArnList"))
-        secrets = ", ".join(sorted(short(arn) for arn in arns))
-        said = [f"{worded(_cluster(call))} to who knows {secrets}"]
-        add = action == "add"
-        return Told("membership", action, _cluster(call), secrets, after={} if add else None,
-                    opened=said if add else (), closed=() if add else said,
-                    did=f"{'opened' if add else 'closed'} {said[0]}")  # fmt: skip
-
-    return tell
-
-
-def _cluster_policy(call: Call) -> Told:
-    return policy_set(_cluster(call), policy(call.asked.get("policy"), call.account))
-
-
-def _topic(call: Call) -> Told:
-    action = {"Create": "create", "Delete": "delete"}.get(call.name[:6], "set")
-    topic = call.subject.kind.endswith("::Topic")
-    kind = "Topic" if topic else "Group" if "Group" in call.name else "MskCluster"
-    return entity(f"{kind}:{call.subject.name}", action)
-
-
-MSK: Final[Mapping[str, Tell]] = {
-    "PutClusterPolicy": _cluster_policy,
-    "DeleteClusterPolicy": lambda call: policy_gone(_cluster(call)),
-    **dict.fromkeys(
-        ("CreateCluster", "CreateClusterV2", "UpdateSecurity", "UpdateConnectivity",
-         "UpdateMonitoring", "UpdateClusterConfiguration", "UpdateClusterKafkaVersion",
-         "UpdateBrokerCount", "UpdateBrokerType"), _cluster_settings,
+    "DeleteVpcEndpoints": _delete_endpoints,
+    "CreateVpcEndpointConnectionNotification": _notification,
+    "DeleteVpcEndpointConnectionNotifications": lambda call: entity(
+        f"ConnectionNotification:{', '.join(_done(call))}", "delete"
     ),
-    "DeleteCluster": lambda call: entity(_cluster(call), "delete"),
-    "BatchAssociateScramSecret": _scram("add"),
-    "BatchDisassociateScramSecret": _scram("remove"),
-}  # fmt: skip
-
-TOPICS: Final[Mapping[str, Tell]] = dict.fromkeys(
-    ("CreateTopic", "DeleteTopic", "AlterTopic", "AlterTopicDynamicConfiguration",
-     "AlterClusterDynamicConfiguration", "AlterGroup", "DeleteGroup"), _topic,
-)  # fmt: skip
+}

@@ -96,6 +96,12 @@ def _default_version(call: Call) -> Told:
     return settings(f"Policy:{call.subject.name}", {"default_version": version})
 
 
+def _version_gone(call: Call) -> Told:
+    target, version = f"Policy:{call.subject.name}", text(call.asked, "versionId")
+    return settings(target, {f"version_{version}": None},
+                    did=f"deleted version {version} of {worded(target)}")  # fmt: skip
+
+
 def _member(action: str, owner: str, key: str) -> Tell:
     def tell(call: Call) -> Told:
         target, member = f"{owner}:{call.subject.name}", text(call.asked, key)
@@ -109,20 +115,38 @@ def _member(action: str, owner: str, key: str) -> Tell:
     return tell
 
 
-def _access_key(call: Call) -> Told:
-    made = inner(call.answer, "accessKey")
-    key = text(made, "accessKeyId") or text(call.asked, "accessKeyId")
-    target, user = f"AccessKey:{key}", call.subject.name
-    said = [f"the account to access key {key} as user {user}".replace("  ", " ")]
-    if call.name == "CreateAccessKey":
-        return entity(target, "create", {"user": user}, opened=said,
-                      did=f"made access key {key} for user {user}")  # fmt: skip
-    if call.name == "DeleteAccessKey":
-        return entity(target, "delete", closed=said)
-    active = text(call.asked, "status").lower() == "active"
-    return Told("state", "enable" if active else "disable", target,
-                after={"state": "enabled" if active else "disabled"},
-                opened=said if active else (), closed=() if active else said)  # fmt: skip
+def _credential(kind: str, made: str, key: str) -> Tell:
+    """What programs of a user's sign in with. ``made``: what the answer calls it; ``key``: what
+    names it, there and in the request."""
+
+    def tell(call: Call) -> Told:
+        answer = inner(call.answer, made)
+        name, user = text(answer, key) or text(call.asked, key), call.subject.name
+        target = f"{kind}:{name}"
+        words = worded(target)
+        said = [f"the account to {words} as user {user}"]
+        if call.name.startswith(("Create", "Upload")):
+            facts = {"user": user, "service": text(call.asked, "serviceName")}
+            return entity(target, "create", facts, opened=said, did=f"made {words} for user {user}")
+        if call.name.startswith("Delete"):
+            return entity(target, "delete", closed=said)
+        if call.name.startswith("Reset"):
+            return entity(target, "set", {"user": user}, opened=said,
+                          did=f"made a new password of {words} for user {user}")  # fmt: skip
+        active = text(call.asked, "status").lower() == "active"
+        return Told("state", "enable" if active else "disable", target,
+                    after={"state": "enabled" if active else "disabled"},
+                    opened=said if active else (), closed=() if active else said)  # fmt: skip
+
+    return tell
+
+
+_ACCESS_KEY: Final = _credential("AccessKey", "accessKey", "accessKeyId")
+_SSH_KEY: Final = _credential("SshKey", "sSHPublicKey", "sSHPublicKeyId")
+_CERTIFICATE: Final = _credential("SigningCertificate", "certificate", "certificateId")
+_SERVICE_CREDENTIAL: Final = _credential(
+    "ServiceCredential", "serviceSpecificCredential", "serviceSpecificCredentialId"
+)
 
 
 def _login_profile(call: Call) -> Told:
@@ -165,6 +189,11 @@ def _password_policy(call: Call) -> Told:
     return settings(f"Account:{call.account}", stated or {"password_policy": None})
 
 
+def _tokens(call: Call) -> Told:
+    version = text(call.asked, "globalEndpointTokenVersion")
+    return settings(f"Account:{call.account}", {"global_endpoint_token_version": version})
+
+
 IAM: Final[Mapping[str, Tell]] = {
     **dict.fromkeys(("AttachUserPolicy", "AttachGroupPolicy", "AttachRolePolicy"), _attach),
     **dict.fromkeys(("DetachUserPolicy", "DetachGroupPolicy", "DetachRolePolicy"), _detach),
@@ -180,17 +209,26 @@ IAM: Final[Mapping[str, Tell]] = {
     "CreatePolicy": _create_policy,
     "CreatePolicyVersion": _policy_version,
     "SetDefaultPolicyVersion": _default_version,
+    "DeletePolicyVersion": _version_gone,
     "DeletePolicy": _entity("Policy", "delete"),
     "AddUserToGroup": _member("add", "Group", "userName"),
     "RemoveUserFromGroup": _member("remove", "Group", "userName"),
     "AddRoleToInstanceProfile": _member("add", "InstanceProfile", "roleName"),
     "RemoveRoleFromInstanceProfile": _member("remove", "InstanceProfile", "roleName"),
-    **dict.fromkeys(("CreateAccessKey", "UpdateAccessKey", "DeleteAccessKey"), _access_key),
+    **dict.fromkeys(("CreateAccessKey", "UpdateAccessKey", "DeleteAccessKey"), _ACCESS_KEY),
+    **dict.fromkeys(("UploadSSHPublicKey", "UpdateSSHPublicKey", "DeleteSSHPublicKey"), _SSH_KEY),
+    **dict.fromkeys(("UploadSigningCertificate", "UpdateSigningCertificate",
+                     "DeleteSigningCertificate"), _CERTIFICATE),
+    **dict.fromkeys(
+        ("CreateServiceSpecificCredential", "UpdateServiceSpecificCredential",
+         "ResetServiceSpecificCredential", "DeleteServiceSpecificCredential"), _SERVICE_CREDENTIAL,
+    ),
     **dict.fromkeys(("CreateLoginProfile", "UpdateLoginProfile", "DeleteLoginProfile",
                      "ChangePassword"), _login_profile),
     **dict.fromkeys(("EnableMFADevice", "DeactivateMFADevice"), _mfa),
     "UpdateAccountPasswordPolicy": _password_policy,
     "DeleteAccountPasswordPolicy": _password_policy,
+    "SetSecurityTokenServicePreferences": _tokens,
 }  # fmt: skip
 
 

@@ -98,9 +98,13 @@ def _identity(stated: dict[str, Any]) -> Identity:
     account, principal_id = said(stated, "accountId"), said(stated, "principalId")
     name = said(stated, "userName")
     invoked_by = said(stated, "invokedBy") if "invokedBy" in stated else ""
-    if name == _HIDDEN:
+    hidden = name == _HIDDEN
+    if hidden:
         name = ""
     actor = arn or _without_arn(stated, kind, account, name, principal_id, invoked_by)
+    if hidden and actor == account:
+        # Whoever it was is not known: the account is where he tried.
+        actor = ""
     name = name or (_name_in(arn) if arn else actor)
     user: dict[str, Any] = {"type_id": _TYPES.get(kind, 99), "name": name or UNKNOWN["name"]}
     if actor:

@@ -51,6 +51,7 @@ _OF_ARN: Final = {
 }
 _OF_KEY: Final = {
     ("ec2", "allocation"): "AWS::EC2::EIP",
+    ("ec2", "connectionnotification"): "AWS::EC2::VPCEndpointConnectionNotification",
     ("ec2", "group"): "AWS::EC2::SecurityGroup",
     ("ec2", "instances"): "AWS::EC2::Instance",
     ("ec2", "key"): "AWS::EC2::KeyPair",

@@ -27,6 +27,8 @@ _ENVELOPES: Final = ('"Records"', '"detail', '"Message"', '"Events"', '"logEvent
 _DEEPEST: Final = 4
 _MOST_NODES: Final = 2000
 _MOST_ITEMS: Final = 20
+_SUPPORT: Final = frozenset(("v", "kind", "estate"))
+"""What a support session record has, which may carry fields of any name beside."""
 _NO_NAMES: Final = frozenset(
     (
         "filterset", "filters", "filter", "tags", "tagset", "tagslist", "tagspecificationset",
@@ -40,8 +42,8 @@ def is_record(text: str) -> bool:
     """Whether a text is one CloudTrail record. Cheap, linear, never raises."""
     if text[:1] != "{" or '"eventSource"' not in text or '"eventName"' not in text:
         return False
-    # A service as no API has it: of a notification, or within a policy.
-    if '"aws:' not in text:
+    # A service as no API has it: of a notification, or within a policy. And a key of none.
+    if '"aws:' not in text and '"estate"' not in text:
         if text.startswith(_FIRST_KEYS):
             return True
         for word in _ENVELOPES:
@@ -61,6 +63,8 @@ def claims(document: Mapping[str, Any]) -> bool:
     if "eventName" not in document or "eventSource" not in document:
         about = document.get("insightDetails")
         return about.__class__ is dict and "eventName" in about and "eventSource" in about
+    if "estate" in document and document.keys() >= _SUPPORT:
+        return False
     source = document["eventSource"]
     return source.__class__ is not str or source[:4] != "aws:"
 
@@ -191,10 +195,10 @@ def items(value: Any) -> list[Any]:
     """What a list holds, however it is written: bare, as ``items``, as ``tag`` and ``content``."""
     if isinstance(value, dict):
         for key in ("items", "item", "member"):
-            if isinstance(value.get(key), list):
+            if isinstance(value.get(key), (list, dict)):
                 value = value[key]
                 break
-        else:
+        if isinstance(value, dict):
             value = [value] if value else []
     if not isinstance(value, list):
         return [] if value is None else [value]

@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from pipeline.aws.batches import done
 from pipeline.aws.calls import verb_of
 from pipeline.aws.kinds import kind_of_arn, kind_of_id, kind_of_key
 from pipeline.aws.parameters import likeliest
-from pipeline.aws.record import decoded, last_part, said, text, texts
+from pipeline.aws.record import decoded, inner, last_part, said, text, texts
 
 
 class Subject(NamedTuple):
@@ -52,7 +53,8 @@ _KNOWN: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "cloudtrail": (
         ("trailName", "AWS::CloudTrail::Trail"), ("trailARN", "AWS::CloudTrail::Trail"),
         ("eventDataStore", "AWS::CloudTrail::EventDataStore"),
-        ("channel", "AWS::CloudTrail::Channel"),
+        ("channel", "AWS::CloudTrail::Channel"), ("memberAccountId", "AWS::Account"),
+        ("delegatedAdminAccountId", "AWS::Account"),
     ),
     "kafka": (
         ("clusterArn", "AWS::MSK::Cluster"), ("targetClusterArn", "AWS::MSK::Cluster"),
@@ -135,6 +137,8 @@ def short(arn: str) -> str:
         return _SECRET_SUFFIX.sub("", local.removeprefix("secret:"))
     if service in ("kafka", "kafka-cluster"):
         parts = local.split("/")
+        if parts[0] == "vpc-connection" and len(parts) > 3:
+            return "/".join(parts[2:])
         if parts[0] in ("topic", "group", "transactional-id") and len(parts) > 3:
             return "/".join(parts[3:])
         return parts[1] if len(parts) > 1 else local
@@ -239,6 +243,33 @@ def _topic(asked: Mapping[str, Any], _answer: Any, _call: str, _listed: Any) -> 
     return of_arn(arn) if arn[:4] == "arn:" else None
 
 
+def _in_msk(asked: Mapping[str, Any], answer: Any, call: str, _listed: Any) -> Subject | None:
+    """A topic, and a connection, are named beside the cluster that they are of."""
+    if topic := text(asked, "topicName"):
+        return Subject("AWS::MSK::Topic", decoded(topic), text(answer, "topicArn"))
+    if call.endswith("VpcConnection") and not call.endswith("ClientVpcConnection"):
+        arn = text(answer, "vpcConnectionArn") or text(asked, "vpcConnectionArn", "arn")
+        return of_arn(decoded(arn), "AWS::MSK::VpcConnection") if arn else None
+    return None
+
+
+def _link(asked: Mapping[str, Any], answer: Any, call: str, _listed: Any) -> Subject | None:
+    """Of what was asked for the first that it was done to; and what notifies, not what it is of."""
+    if call.startswith("Delete") and (names := done(call, asked, answer)):
+        return _of("ec2", _DELETED[call], names[0], "")
+    if call == "CreateVpcEndpointConnectionNotification":
+        made = text(inner(answer, "connectionNotification"), "connectionNotificationId")
+        return _of("ec2", "connectionnotificationid", made, "") if made else None
+    return None
+
+
+_DELETED: Final = {
+    "DeleteVpcEndpoints": "vpcendpointid",
+    "DeleteVpcEndpointServiceConfigurations": "serviceid",
+    "DeleteVpcEndpointConnectionNotifications": "connectionnotificationid",
+}
+
+
 def _store(
     asked: Mapping[str, Any], answer: Mapping[str, Any], call: str, _listed: Any
 ) -> Subject | None:
@@ -309,6 +340,8 @@ def _role(asked: Mapping[str, Any], _answer: Any, _call: str, _listed: Any) -> S
 
 _SERVICES: Final[Mapping[str, Callable[[Any, Any, str, Any], Subject | None]]] = {
     "s3": _bucket,
+    "ec2": _link,
+    "kafka": _in_msk,
     "kafka-cluster": _topic,
     "cloudtrail": _store,
     "kms": _key,

@@ -36,19 +36,32 @@ _HARMLESS: Final = re.compile(
 """Called like a secret, and an id, a page or a mode."""
 _HIDDEN: Final = ("hidden_due_to_security_reasons", "sensitivedataremoved", "redacted")
 _PLAIN: Final = dict.fromkeys(map(ord, "-_. :"))
-_MARKS: Final = ("ignature=", "oken=", "assword=", "ecret=")
+_IN_TEXTS: Final = (
+    "password", "passwd", "passphrase", "pwd", "token", "secret", "signature", "api-key",
+    "secret-key", "secret-access-key", "private-key",
+)  # fmt: skip
+"""What the name of a secret ends with that a text gives, in whatever case and spelling."""
+_MARKS: Final = tuple(name.replace("-", "") for name in _IN_TEXTS)
+_LONGEST_MARK: Final = 40
+"""Characters before a ``=`` in which such a name stands, with blanks and a quotation mark."""
 _LONGEST_LOGIN: Final = 520
 """Characters of name and password before the ``@`` of an address, as :data:`_LOOK` has them."""
+_GIVEN: Final = r"""
+    (?: "[^"]*+"?+ | '[^']*+'?+ | [^&\s"'\\]++
+      | (?P<quote>\\++["']) (?: .*? (?<!\\)(?P=quote) | .*+ ) )
+"""
 _LOOK: Final = re.compile(
-    r"""
-    (?: (?<=ignature=) | (?<=oken=) | (?<=assword=) | (?<=ecret=) )
-      (?: "[^"]*"? | '[^']*'? | [^&\s"'\\]+ )
-  | (?<=Bearer[ ])[\w.~+/=-]{8,}
-  | -----BEGIN[ ][A-Z0-9 ]{0,40}PRIVATE[ ]KEY-----.*?(?:-----END[ ][A-Z0-9 ]{0,40}-----|\Z)
-  | (?<=://)[^\s/@:]{0,256}:[^\s/@]{1,256}(?=@)
+    rf"""
+    (?P<name> (?i: {"|".join(name.replace("-", "[-_.]?") for name in _IN_TEXTS)} )
+      (?:\\*+["'])?+ \s{{0,8}}+ = \s{{0,8}}+ ) {_GIVEN}
+  | (?<=Bearer[ ])[\w.~+/=-]{{8,}}
+  | -----BEGIN[ ][A-Z0-9 ]{{0,40}}PRIVATE[ ]KEY-----.*?(?:-----END[ ][A-Z0-9 ]{{0,40}}-----|\Z)
+  | (?<=://)[^\s/@:]{{0,256}}:[^\s/@]{{1,256}}(?=@)
     """,
     re.DOTALL | re.VERBOSE,
 )
+_OPTION: Final = re.compile(r"(?<![\w-])--[\w.-]{1,128}+(?=[\s\"'\\])")
+_ITS_VALUE: Final = re.compile(rf"\s++(?!-){_GIVEN}", re.DOTALL | re.VERBOSE)
 _OWN_KEYS: Final = frozenset(
     (
         "eventVersion", "userIdentity", "eventTime", "eventSource", "eventName", "awsRegion",
@@ -64,6 +77,14 @@ _IDENTITY_KEYS: Final = frozenset(
         "invokedBy", "identityProvider", "onBehalfOf", "credentialId", "inScopeOf",
     )
 )  # fmt: skip
+_NAMING: Final = (
+    "name", "Name", "key", "Key", "optionName", "OptionName", "parameterKey", "ParameterKey",
+    "parameterName", "ParameterName", "path",
+)  # fmt: skip
+"""Keys under which lists of settings name each; ``path``: patches of API Gateway."""
+_VALUES: Final = ("value", "Value", "parameterValue", "ParameterValue")
+"""Keys under which they have what each is set to."""
+_VALUED: Final = frozenset(_VALUES)
 _PARAMETERS: Final = "ssm.amazonaws.com"
 """Whose parameters have their secret under ``value``."""
 _harmless: set[str] = set()
@@ -92,9 +113,9 @@ def clean(record: dict[str, Any], text: str) -> tuple[tuple[str, ...], bytes | N
     Raises:
         Unreadable: there are secrets, and it is nested too deep to be written again.
     """
-    looks = "PRIVATE KEY" in text or "Bearer " in text or _is_marked(text)
     # JSON within a text has its quotation marks escaped.
     nested = "\\" in text
+    looks = "PRIVATE KEY" in text or "Bearer " in text or _is_marked(text, nested)
     if not looks and not nested and _is_plain(record):
         return (), None
     found = _Found(looks, nested)
@@ -128,9 +149,7 @@ def _is_plain(record: dict[str, Any]) -> bool:
     for node in stack:
         parts: Iterable[Any] = node
         if node.__class__ is dict:
-            if not known.issuperset(node) or (
-                len(node) > 1 and ("value" in node or "Value" in node)
-            ):
+            if not known.issuperset(node) or (len(node) > 1 and not _VALUED.isdisjoint(node)):
                 return False
             parts = node.values()
         for part in parts:
@@ -142,13 +161,19 @@ def _is_plain(record: dict[str, Any]) -> bool:
     return "value" not in asked
 
 
-def _is_marked(text: str) -> bool:
-    """Whether a secret may be given in an address, by name or before its ``@``."""
+def _is_marked(text: str, nested: bool) -> bool:
+    """Whether a secret may be given in a text: by name, as an option, or before the ``@`` of an
+    address. ``nested``: it has characters escaped."""
     place = text.find("=")
     while place >= 0:
-        if text.endswith(_MARKS, 0, place + 1):
+        before = text[max(0, place - _LONGEST_MARK) : place].rstrip(" \t\"'\\")
+        if before.lower().translate(_PLAIN).endswith(_MARKS):
             return True
         place = text.find("=", place + 1)
+    if nested and ("\\u003d" in text or "\\u003D" in text):
+        return True
+    if "--" in text and any(is_secret_key(found[0]) for found in _OPTION.finditer(text)):
+        return True
     place = text.find("@")
     while place >= 0:
         if text.find("://", max(0, place - _LONGEST_LOGIN), place) >= 0:
@@ -208,9 +233,7 @@ class _Found:
                 parts = list(node.values())
             elif isinstance(node, list):
                 parts = list(node)
-                for place, value in enumerate(parts):
-                    if self.texts and isinstance(value, str):
-                        self.read(node, place, value)
+                self.arguments(node)
             else:
                 continue
             stack += [part for part in parts if isinstance(part, (dict, list))]
@@ -222,6 +245,17 @@ class _Found:
                 self.take(node, key, value)
             elif self.texts and value.__class__ is str:
                 self.read(node, key, value)
+
+    def arguments(self, node: list[Any]) -> None:
+        """One list's texts; of a program's arguments the one that follows a secret's option."""
+        option = False
+        for place, value in enumerate(node if self.texts else ()):
+            if isinstance(value, str):
+                if option and value[:1] != "-":
+                    self.take(node, place, value)
+                else:
+                    self.read(node, place, value)
+                option = value[:2] == "--" and is_secret_key(value)
 
     def take(self, node: Any, key: Any, value: Any) -> None:
         """What stands under a secret's name: all of it, but for what says that it was removed."""
@@ -235,11 +269,13 @@ class _Found:
 
     def setting(self, node: dict[str, Any]) -> None:
         """``{"name": "DB_PASSWORD", "value": "…"}``"""
-        for name in ("name", "Name", "key", "Key"):
+        if _VALUED.isdisjoint(node):
+            return
+        for name in _NAMING:
             said = node.get(name)
             if isinstance(said, str) and is_secret_key(said):
-                self.take(node, "value", node.get("value"))
-                self.take(node, "Value", node.get("Value"))
+                for key in _VALUES:
+                    self.take(node, key, node.get(key))
 
     def read(self, node: Any, key: Any, value: str) -> None:
         """A text that is JSON, or holds what looks like a secret: blanked where it stands."""
@@ -259,6 +295,19 @@ class _Found:
                 except orjson.JSONEncodeError:
                     node[key] = BLANK
                 return
-        if self.looks and (clean := _LOOK.sub(BLANK, value)) != value:
+        if self.looks and (clean := _without(value)) != value:
             self.changed = True
             node[key] = clean
+
+
+def _without(text: str) -> str:
+    """A text without what looks like a secret."""
+    text = _LOOK.sub(lambda found: f"{found['name'] or ''}{BLANK}", text)
+    kept, place = [], 0
+    for found in _OPTION.finditer(text):
+        if found.start() >= place and is_secret_key(found[0]):
+            given = _ITS_VALUE.match(text, found.end())
+            if given is not None:
+                kept += [text[place : found.end()], " ", BLANK]
+                place = given.end()
+    return "".join((*kept, text[place:]))

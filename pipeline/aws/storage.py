@@ -24,7 +24,7 @@ from pipeline.aws.told import (
 from schemas.vocabulary import PUBLIC_ACCESS_BLOCKS
 
 _SETTING: Final = re.compile(r"(Put|Delete)(?:Bucket)?(\w+?)(?:Configuration)?")
-_NOT_SETTINGS: Final = ("Object", "AccessPoint", "Job", "StorageLens", "MultiRegion")
+_NOT_SETTINGS: Final = re.compile("Object(?!Lock)|AccessPoint|Job|StorageLens|MultiRegion")
 _KEY_DAYS: Final = 30
 _SECRET_DAYS: Final = 30
 """What AWS waits where nobody says how long."""
@@ -76,7 +76,7 @@ def _create_bucket(call: Call) -> Told:
 def bucket_setting(call: Call) -> Told | None:
     """Versioning, logging, encryption and all else that is put upon a bucket."""
     found = _SETTING.fullmatch(call.name)
-    if found is None or found[2].startswith(_NOT_SETTINGS) or not found[2]:
+    if found is None or _NOT_SETTINGS.match(found[2]) or not found[2]:
         return None
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", found[2]).lower()
     value: Any = None

@@ -56,11 +56,13 @@ Tell = Callable[[Call], Told | None]
 """What a call changed; None: what this release has no words for."""
 
 _WORDS: Final = {
-    "AccessKey": "access key", "AccessPoint": "access point", "EndpointService":
-    "endpoint service", "EventDataStore": "event data store", "InstanceProfile":
-    "instance profile", "LoginProfile": "console password of", "MfaDevice": "MFA device",
-    "MskCluster": "MSK cluster", "FederatedUser": "federated user", "OidcProvider":
-    "OIDC provider", "SamlProvider": "SAML provider", "VpcConnection": "VPC connection",
+    "AccessKey": "access key", "AccessPoint": "access point", "ConnectionNotification":
+    "connection notification", "EndpointService": "endpoint service", "EventDataStore":
+    "event data store", "InstanceProfile": "instance profile", "LoginProfile":
+    "console password of", "MfaDevice": "MFA device", "MskCluster": "MSK cluster",
+    "FederatedUser": "federated user", "OidcProvider": "OIDC provider", "SamlProvider":
+    "SAML provider", "ServiceCredential": "service credential", "SigningCertificate":
+    "signing certificate", "SshKey": "SSH key", "VpcConnection": "VPC connection",
 }  # fmt: skip
 
 

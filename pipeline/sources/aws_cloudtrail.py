@@ -18,6 +18,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from pipeline.aws.batches import is_undone
 from pipeline.aws.calls import Kind, kind_of
 from pipeline.aws.deeds import activity_of, deed, did, sides, tell
 from pipeline.aws.denials import deny
@@ -77,7 +78,7 @@ def _read(line: Line, reading: Reading) -> Fact:
     kind = kind_of(service, call, record, own, asked)
     about = _about(service, call, asked, answer, record, own, kind, who)
     at, spots = _time(own.time, reading)
-    outcome = _outcome(record, call, own, answer)
+    outcome = _FAILURE if is_undone(call, asked, answer) else _outcome(record, call, own, answer)
     event = Event(at, kind.class_uid, kind.activity_id, outcome, SOURCE.name)
     event.operation, event.actor = call, who.actor
     event.blind_spots = spots if who.actor else (*spots, BlindSpot.NO_PRINCIPAL.value)

@@ -19,7 +19,7 @@ from pipeline.aws.record import stated
 from pipeline.aws.resources import Subject, short
 from pipeline.aws.told import Call
 from pipeline.sources.aws_cloudtrail import SOURCE
-from tests.feed import Fed, feed_lines
+from tests.feed import Fed, feed_lines, stream
 from tests.growth import grows_no_faster
 from tests.json_places import changed, places
 from tests.schemas.ocsf import needs_ocsf, validator
@@ -159,6 +159,24 @@ def test_no_envelope_is_a_record(wrapped: Any) -> None:
         assert not SOURCE.recognise(json.dumps(wrapped))
 
 
+@pytest.mark.parametrize("first", ["v", "eventName"])
+def test_a_support_session_record_is_none_whatever_else_it_carries(first: str) -> None:
+    said = {"v": 1, "kind": "request", "id": "r-1", "time": "2026-11-20T09:00:00Z", "estate": "e",
+            "eventName": "Opened", "eventSource": "bastion"}  # fmt: skip
+    said = {first: said.pop(first), **said}
+    assert SOURCE.recognise is not None
+    assert not SOURCE.recognise(json.dumps(said))
+    done = feed_lines([json.dumps(said)], stream("auto"))
+    assert ([event.source for event in done.events], done.reasons()) == (["support_session"], [])
+
+
+def test_a_record_may_hold_what_support_sessions_have() -> None:
+    assert SOURCE.recognise is not None
+    asked = {"v": 1, "kind": "request", "estate": "e"}
+    assert SOURCE.recognise(json.dumps(record(requestParameters=asked)))
+    assert SOURCE.recognise(json.dumps({"estate": "e", **record()}))
+
+
 def test_a_record_may_hold_what_envelopes_are_called() -> None:
     assert SOURCE.recognise is not None
     said = {"apiKey": 1, **record(requestParameters={"Records": [], "detail": {}, "Message": "x"})}
@@ -196,6 +214,8 @@ def test_the_same_event_is_the_same_wherever_it_stands() -> None:
         ({"type": "AWSAccount", "accountId": OTHER, "principalId": "AIDA1"}, f"{OTHER}:AIDA1"),
         ({"type": "SAMLUser", "identityProvider": "idp", "userName": "a"}, "idp:a"),
         ({"accountId": ACCOUNT}, ACCOUNT),
+        ({"type": "IAMUser", "accountId": ACCOUNT, "userName": "HIDDEN_DUE_TO_SECURITY_REASONS"},
+         ""),
         ({"arn": 5, "principalId": ["x"]}, "5"),
         (None, ""), ([], ""), ("x", ""), ({}, ""),
     ],
@@ -215,6 +235,7 @@ def test_the_fullest_name_is_the_principal(said: Any, actor: str) -> None:
         (f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:f", "f"),
         (f"arn:aws:sns:eu-west-1:{ACCOUNT}:t", "t"),
         (f"arn:aws:kafka:eu-west-1:{ACCOUNT}:topic/c/u-1/my/topic", "my/topic"),
+        (f"arn:aws:kafka:eu-west-1:{ACCOUNT}:vpc-connection/{ACCOUNT}/c/u-1", "c/u-1"),
         (f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:a/b-AbC12d", "a/b"),
         ("plain", "plain"), ("arn:aws", "arn:aws"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ from pipeline.engine import Plan
 from pipeline.registry import sources
 from pipeline.stages.redact import Redactor
 from tests.feed import Fed, feed_lines
+from tests.growth import grows_no_faster
 from tests.trail import ACCOUNT, WHERE, fed, one, record
 
 CANARY = "c4n4ryS3cr3tV4lue"
@@ -84,6 +86,71 @@ def test_no_text_that_looks_like_a_secret_is_kept(text: str) -> None:
     )
     assert len(done.events) == 3
     assert CANARY.encode() not in everything(done)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"export DB_PASSWORD={CANARY}; run", f"AWS_SECRET_ACCESS_KEY={CANARY} aws s3 ls",
+     f'ScramLoginModule required username="u" PASSWORD="{CANARY} x";',
+     f"mysql --password {CANARY} -u x", f"run --db-password '{CANARY} {CANARY}' now",
+     f"--cmd \"run --password {CANARY}\"", f"ssl.keystore.password = {CANARY}",
+     f'sh -c "PASSWORD=\\"{CANARY} {CANARY}\\" run"', f"API_KEY={CANARY}", f"x --Token \t{CANARY}",
+     f"curl -d 'client-secret={CANARY}'"],
+)  # fmt: skip
+@pytest.mark.parametrize("escaped", [False, True])
+def test_no_secret_is_kept_that_a_command_is_given(text: str, escaped: bool) -> None:
+    said = json.dumps(
+        record("ecs", "RunTask", requestParameters={"command": ["sh", "-c", text, "--stage live"]})
+    )
+    done = feed_lines([said.replace("=", "\\u003d") if escaped else said], WHERE)
+    (event,) = done.events
+    assert CANARY.encode() not in everything(done)
+    *others, last = orjson.loads(event.raw)["requestParameters"]["command"]
+    assert (others[:2], last) == (["sh", "-c"], "--stage live")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"optionSettings": [{"optionName": "DB_PASSWORD", "value": CANARY}]},
+     {"parameters": [{"parameterKey": "DBPassword", "parameterValue": CANARY}]},
+     {"parameters": [{"ParameterKey": "DBPassword", "ParameterValue": CANARY}]},
+     {"parameters": [{"parameterName": "dbPassword", "parameterValue": CANARY}]},
+     {"patchOperations": [{"op": "replace", "path": "/variables/dbPassword", "value": CANARY}]},
+     {"command": ["mysql", "--password", CANARY, "--user", "shop"]},
+     {"command": ["mysql", "--password", "--password", CANARY, "--user", "shop"]}],
+    ids=str,
+)  # fmt: skip
+def test_no_secret_is_kept_that_is_named_beside_it(asked: dict[str, Any]) -> None:
+    named = {"name": "STAGE", "value": "live"}, {"parameterKey": "Stage", "parameterValue": "live"}
+    for said in (asked, {"body": json.dumps(asked)}):
+        # The second time no key is new.
+        for _ in range(2):
+            done = fed(record("x", "Y", requestParameters={**said, "others": named}))
+            assert CANARY.encode() not in everything(done)
+            others = orjson.loads(done.events[0].raw)["requestParameters"]["others"]
+            assert others == list(named)
+
+
+@pytest.mark.parametrize(
+    "text", ["run --next-token abcdefghij", "run --stage live", "-- password", "ls --password",
+             "a=b", "x-y--password z", "the password is told to nobody", "--user 'a b' --yes"],
+)  # fmt: skip
+def test_a_command_without_a_secret_stays(text: str) -> None:
+    said = record("x", "Y", requestParameters={"command": [text], "url": "token=abcdefgh"})
+    assert orjson.loads(one(said).raw)["requestParameters"]["command"] == [text]
+
+
+@pytest.mark.parametrize(
+    "again", ["PASSWORD=\"", "password = ", "--password ", "--a ", "--password '", "-", "\\\"=",
+              "password=\\\"", "password", "token='", " --password\t\\'"],
+)  # fmt: skip
+def test_texts_take_time_as_they_are_long(again: str) -> None:
+    def prepared(count: int) -> Callable[[], object]:
+        said = record("x", "Y", requestParameters={"a": f"token=x {again * count}"})
+        text = json.dumps(said)
+        return lambda: clean(orjson.loads(text), text)
+
+    grows_no_faster(prepared, 1000, 8000)
 
 
 @pytest.mark.parametrize("key", PLAIN_KEYS)
