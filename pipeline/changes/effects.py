@@ -34,6 +34,8 @@ def effects(
     left = list(written)
     for slack in SLACKS_MS:
         left = [e for e in left if not _given(e, asked, slack)]
+        # What nobody knows the end of comes after what is known to have been done.
+        left = [e for e in left if not _given(e, asked, slack, unknown=True)]
     left = [e for e in left if not _comes_with(e, asked.by_target)]
     return _alone(left, asked.settings)
 
@@ -98,8 +100,10 @@ def _line(effect: OneLeg) -> tuple[str, str]:
     return effect.host, f"{effect.line} {deed.item}" if wide and deed else effect.line
 
 
-def _given(effect: OneLeg, asked: _Asked, slack: int) -> bool:
+def _given(effect: OneLeg, asked: _Asked, slack: int, *, unknown: bool = False) -> bool:
+    """Give an effect to a seed; with ``unknown`` to one of unknown outcome, which it tells."""
     deed, time = effect.deed, effect.time
+    outcome = Outcome.UNKNOWN if unknown else effect.outcome
     assert deed is not None
     wide, line = deed.kind == "partitions", _line(effect)
     if wide:
@@ -110,9 +114,10 @@ def _given(effect: OneLeg, asked: _Asked, slack: int) -> bool:
             # Who renews one or has it expire shows its secret, and that is gone from the record.
             found = chain(found, asked.by_target.holding(_SOME_TOKEN, time, time, slack))
     for seed in found:
-        if line not in seed.taken and seed.outcome == effect.outcome and _agree(seed.deed, deed):
+        if line not in seed.taken and seed.outcome == outcome and _agree(seed.deed, deed):
             seed.taken.add(line)
             seed.legs.append(effect)
+            seed.outcome = effect.outcome
             if seed.deed.target == _SOME_TOKEN:
                 seed.deed = seed.deed._replace(target=deed.target)
             return True
@@ -221,7 +226,8 @@ def replays(
         if seen and leg.time - seen[-1].time > 10 * CLOCKS_MS:
             seen.clear()
         seen.append(leg)
-        if len(seen) > bisect_right(known.get(key, ()), leg.time):
+        # A standby writes as soon as the active one does, by a clock of its own.
+        if len(seen) > bisect_right(known.get(key, ()), leg.time + CLOCKS_MS):
             seed = Seed(leg.deed, leg.time, leg.time, [leg], outcome=leg.outcome)
             insort(known.setdefault(key, []), leg.time)
             made.append(seed)

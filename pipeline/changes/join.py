@@ -32,6 +32,8 @@ _There = dict[tuple[str, str], Any]
 _TOPIC: Final = ("topic", "")
 _SETTINGS: Final = ("settings", "")
 _POLICIES: Final = frozenset(("policy", "trust", "acl"))
+_NOTHING_OF: Final = {"public_access_block": "blocks"}
+"""What lists the parts of a policy, where it is not its grants."""
 _ADDITIVE: Final = ("add", "remove")
 """Actions that state a difference: what is there before and after them, they do not say."""
 _EFFECTS: Final = frozenset(
@@ -69,7 +71,9 @@ def join(cluster: str, legs: Iterable[OneLeg]) -> list[Change]:
     aside = [leg for leg in ordered if leg.aside]
     seeds += replays([leg for leg in ordered if leg.leg == Leg.REPLAYED], seeds, aside)
     seeds += _recorded(leg for leg in ordered if leg.leg == Leg.RECORD)
-    return _folded([_change(cluster, seed) for seed in seeds if not _by_itself(seed)])
+    return _folded(
+        (seed.legs[0].place, _change(cluster, seed)) for seed in seeds if not _by_itself(seed)
+    )
 
 
 def _recorded(legs: Iterable[OneLeg]) -> list[Seed]:
@@ -103,8 +107,7 @@ def _change(cluster: str, seed: Seed) -> Change:
         # What is there now, where only an addition was asked for or the value was hidden.
         deed = deed._replace(after=done.deed.after)
     if deed.kind == "topic" and deed.action == "create" and not asked:
-        new = {leg.deed.item for leg in legs if leg.deed and leg.deed.kind == "partitions"}
-        deed = deed._replace(after={"partitions": len(new)} if new else deed.after)
+        deed = deed._replace(after=_brought(legs) or deed.after)
     missing = tuple(_missing(seed, decided, done))
     address = asked.address if asked else ""
     return Change(
@@ -116,6 +119,15 @@ def _change(cluster: str, seed: Seed) -> Change:
         legs=tuple(LegId(leg.id, leg.leg) for leg in legs),
         timely=strongest.leg != Leg.REPLAYED,
     )  # fmt: skip
+
+
+def _brought(legs: Sequence[OneLeg]) -> dict[str, Any]:
+    """What a topic was made with, as the controller's lines beside its own tell it."""
+    deeds = [leg.deed for leg in legs if leg.deed is not None]
+    new = {deed.item for deed in deeds if deed.kind == "partitions"}
+    configs = {deed.item: deed.after for deed in deeds if deed.kind == "config"}
+    out: dict[str, Any] = {"partitions": len(new)} if new else {}
+    return out | ({"configs": configs} if configs else {})
 
 
 def _order(leg: OneLeg) -> tuple[int, str]:
@@ -144,18 +156,22 @@ def _confidence(first: OneLeg | None, asked: OneLeg | None, missing: Sequence[st
     return Confidence.MEDIUM.value if missing else Confidence.HIGH.value
 
 
-def _folded(changes: Iterable[Change]) -> list[Change]:
-    """In order, each with what was there before it, as far as earlier changes show it."""
-    ordered = sorted(changes, key=lambda c: (c.time, c.id))
-    now: dict[str, _There] = {}
-    for change in ordered:
+def _folded(changes: Iterable[tuple[tuple[str, ...], Change]]) -> list[Change]:
+    """In order, each with what was there before it, as far as earlier changes show it.
+
+    Args:
+        changes: each with its place: things of one name in two accounts or regions are two.
+    """
+    ordered = sorted(changes, key=lambda placed: (placed[1].time, placed[1].id))
+    now: dict[tuple[str, ...], _There] = {}
+    for place, change in ordered:
         deed = change.deed
-        there = now.setdefault(deed.target, {})
+        there = now.setdefault((deed.target, *place), {})
         if deed.before is None:
             change.deed = deed._replace(before=_before(deed, there))
         if change.outcome == Outcome.SUCCESS and change.timely:
             _apply(deed, there)
-    return ordered
+    return [change for _, change in ordered]
 
 
 def _before(deed: Deed, there: _There) -> Any:
@@ -184,6 +200,9 @@ def _apply(deed: Deed, there: _There) -> None:
     elif deed.kind == "settings" and isinstance(deed.after, dict):
         # Each states those that it sets.
         there[_SETTINGS] = {**(there.get(_SETTINGS) or {}), **deed.after}
+    elif (deed.kind, deed.action) == ("policy", "delete"):
+        # Gone for sure is something else than unknown.
+        there[deed.kind, deed.item] = {_NOTHING_OF.get(deed.item, "grants"): []}
     else:
         there[deed.kind, deed.item] = deed.after
 

@@ -26,6 +26,10 @@ from schemas.vocabulary import Leg
 
 _BESIDE = frozenset(("partitions", "reassignment", "election"))
 """Kinds of effects that the controller also has by itself, or beside others."""
+_GLOBAL = ("iam.amazonaws.com", "sts.amazonaws.com")
+"""Services whose things are of no region, whichever one a record names."""
+_OBJECTS = ("entity", "group", "user")
+"""What a change is about, by the names that OCSF's classes have for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class OneLeg:
         decisive: of a decision: the request stands or falls with it.
         only_adds: it never makes a change by itself.
         aside: nobody's deed, as what a cluster starts with: no change, but known when replayed.
+        place: of a cloud's record: where the name of its target is one thing's, as account and
+            region; empty where it is everywhere.
     """
 
     id: str
@@ -64,6 +70,7 @@ class OneLeg:
     decisive: bool = False
     only_adds: bool = False
     aside: bool = False
+    place: tuple[str, ...] = ()
 
 
 def read(document: Mapping[str, Any]) -> OneLeg | None:
@@ -91,6 +98,7 @@ def _change(document: Mapping[str, Any], said: Mapping[str, Any]) -> OneLeg | No
         return OneLeg(
             document["metadata"]["uid"], time, leg, said["host"], actor, address, said["outcome"],
             deed, start=time, same=(shared, *deed.subject) if shared else (),
+            place=_place(document, deed.target),
         )  # fmt: skip
     common: dict[str, Any] = {
         "id": document["metadata"]["uid"], "time": time, "leg": leg, "host": host,
@@ -105,6 +113,25 @@ def _change(document: Mapping[str, Any], said: Mapping[str, Any]) -> OneLeg | No
         **common, api=call["api"], start=time - int(call["took_ms"]) - 1, same=same,
         record=(leg, said["host"], call["connection"], time, *same), line=str(call["item"]),
     )  # fmt: skip
+
+
+def _place(document: Mapping[str, Any], target: str) -> tuple[str, ...]:
+    """Where a name is one thing's. An ARN says it better than the record, which may be of the
+    account that called; of topics, which have clusters, nothing else does."""
+    kind = target.partition(":")[0]
+    if kind == "Bucket":
+        return ()
+    cloud = document.get("cloud", {})
+    account, region = cloud.get("account", {}).get("uid", ""), cloud.get("region", "")
+    things = [document[name] for name in _OBJECTS if name in document]
+    arn = things[0].get("uid", "").split(":", 5) if things else []
+    within = ""
+    if len(arn) == 6 and arn[0] == "arn":
+        region, account = arn[3] or region, arn[4] or account
+        within = arn[5].rpartition("/")[0] if kind == "Topic" else ""
+    if kind == "Account" or document.get("api", {}).get("service", {}).get("name") in _GLOBAL:
+        region = ""
+    return account, region, within
 
 
 def _deed(stated: Mapping[str, Any]) -> Deed:

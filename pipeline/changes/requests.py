@@ -102,11 +102,16 @@ def _deeds(items: Iterable[OneLeg]) -> set[str]:
 
 def _items(request: Request) -> Iterator[Seed]:
     twins = {repr(leg.deed): leg for leg in request.twin}
+    # Who has no answer cannot repeat what it says, such as a cluster's defaults.
+    asked = {(*leg.same, leg.line, leg.deed.subject): leg for leg in request.twin if leg.deed}
     for leg in request.items:
         if leg.deed is None:
             continue
         seed = Seed(leg.deed, leg.start, leg.time, [leg], outcome=leg.outcome, api=leg.api)
-        twin = twins.get(repr(leg.deed))
+        twin = twins.get(repr(leg.deed)) or asked.get((*leg.same, leg.line, leg.deed.subject))
         if twin is not None:
             seed.legs.append(twin)
+            if seed.outcome == Outcome.UNKNOWN:
+                # The broker stopped waiting for what the controller has an answer to.
+                seed.outcome = twin.outcome
         yield seed

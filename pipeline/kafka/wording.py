@@ -18,6 +18,8 @@ _LONGEST_TEXT: Final = 256
 _LONGEST_DETAIL: Final = 1000
 _ACTIVITY: Final = {"create": 1, "delete": 4, "expire": 4}
 _UPDATE: Final = 3
+_TIMED_OUT: Final = "REQUEST_TIMED_OUT"
+"""Whoever answered has stopped waiting. What was asked for may be done all the same."""
 _VERBS: Final = {
     "append": ("add to", "added to"), "subtract": ("take from", "took from"),
     "set": ("set", "set"), "alter": ("alter", "altered"),
@@ -59,13 +61,14 @@ def answer(fact: Fact, result: Mapping[str, Any]) -> str:
     code = result.get("errorCode")
     if not isinstance(code, int) or isinstance(code, bool):
         return ""
-    fact.event.outcome = "failure" if code else "success"
+    name = error_name(code) if code else ""
+    outcome = "failure" if code else "success"
+    fact.event.outcome = "unknown" if name == _TIMED_OUT else outcome
     message = result.get("errorMessage")
     if isinstance(message, str) and message:
         fact.document["status_detail"] = message[:_LONGEST_DETAIL]
     if not code:
         return ""
-    name = error_name(code)
     if not name:
         fact.extension["error_code"] = code
         fact.extension["unknown"] = ["status_code"]
@@ -104,4 +107,5 @@ def _sentence(item: Item, who: str, outcome: str, code: str) -> str:
         return f"{who} {did} {item.words}"
     if outcome == "failure":
         return f"{who} failed to {verb} {item.words}: {code or 'unknown error'}"
-    return f"{who} asked to {verb} {item.words}"
+    late = ", and had no answer in time" if code == _TIMED_OUT else ""
+    return f"{who} asked to {verb} {item.words}{late}"

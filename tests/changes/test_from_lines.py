@@ -13,7 +13,7 @@ from pipeline.changes.legs import read
 from schemas.changes import Change
 from tests.feed import feed_lines
 from tests.logs import decision
-from tests.request_log import line
+from tests.request_log import Body, line
 
 AT = datetime(2026, 11, 20, 23, 52, 0, 290_000, tzinfo=UTC)
 ADDRESS = "192.0.2.9"
@@ -184,3 +184,95 @@ def test_brokers_own_topics_are_no_changes(name: str) -> None:
                   "Replication")  # fmt: skip
     assert changes(record) == []
     assert len(changes(record.replace(name, "orders"))) == 1
+
+
+def told(found: list[Change]) -> list[tuple[str, str, str, str]]:
+    return sorted((c.actor, c.deed.action, c.deed.target, c.outcome) for c in found)
+
+
+LATE = {"errorCode": 7, "errorMessage": None}
+GRANT = said(
+    "Replayed AccessControlEntryRecord for Z6aCTrZzQbiDuRSvNuIvYw, setting StandardAcl("
+    "resourceType=TOPIC, resourceName=orders, patternType=LITERAL, principal=User:alice, "
+    "host=*, operation=READ, permissionType=ALLOW)",
+    "Acl",
+)
+REMOVAL = said(
+    "Replayed RemoveTopicRecord for topic t with ID UL4ACbsZRFO168xYx4fSgA.", "Replication"
+)
+UNANSWERED: list[tuple[str, Body, Body, Body, str, tuple[str, str]]] = [
+    ("CreateAcls", {"creations": [ACL]}, {"throttleTimeMs": 0, "results": [LATE]}, GRANTED, GRANT,
+     ("create", "Topic:orders")),
+    ("DeleteTopics", {"topicNames": ["t"], "timeoutMs": 1000},
+     {"throttleTimeMs": 0, "responses": [{"name": "t", **LATE}]},
+     {"throttleTimeMs": 0, "responses": [{"name": "t", "errorCode": 0}]}, REMOVAL,
+     ("delete", "Topic:t")),
+]  # fmt: skip
+"""API, request, the answer that came too late, the one in time, the effect, and the deed."""
+
+
+@pytest.mark.parametrize(("api", "asked", "late", "answer", "effect", "deed"), UNANSWERED)
+def test_who_had_no_answer_in_time_may_have_done_it(
+    api: str, asked: Body, late: Body, answer: Body, effect: str, deed: tuple[str, str]
+) -> None:
+    own, twin = line(api, asked, late), line(api, asked, answer, forwarded=True)
+    assert told(changes(own)) == [("User:admin", *deed, "unknown")]
+    for lines in ([own, effect], [effect, own], [own, twin], [twin, own], [twin, own, effect]):
+        assert told(changes(*lines)) == [("User:admin", *deed, "success")]
+    refused = line(api, asked, late, forwarded=True).replace('"errorCode":7', '"errorCode":31')
+    assert told(changes(own, refused)) == [("User:admin", *deed, "failure")]
+
+
+def test_what_was_done_is_laid_to_who_was_told_so_before_who_was_not() -> None:
+    def request(principal: str, answer: Body) -> str:
+        return line("CreateAcls", {"creations": [ACL]}, answer, principal=principal)
+
+    late = request("User:ann", UNANSWERED[0][2])
+    found = changes(late, GRANT, request("User:ben", GRANTED))
+    assert [c[0::3] for c in told(found)] == [("User:ann", "unknown"), ("User:ben", "success")]
+
+
+def test_a_late_answer_states_no_defaults_and_has_a_twin_all_the_same() -> None:
+    asked, answer = creation(validate_only=False)
+    asked["topics"][0] |= {"numPartitions": -1}
+    made = {"throttleTimeMs": 0, "topics": [answer["topics"][0] | {"numPartitions": 3}]}
+    late = {"throttleTimeMs": 0, "topics": [{"name": "t", **LATE}]}
+    own, twin = line("CreateTopics", asked, late), line("CreateTopics", asked, made, forwarded=True)
+    (change,) = changes(own, twin)
+    assert (change.outcome, [leg.leg for leg in change.legs].count("forwarded")) == ("success", 1)
+
+
+def test_two_controllers_whose_clocks_differ_tell_of_one_deed() -> None:
+    quorum = "org.apache.kafka.controller.QuorumController"
+    began = f"[2026-11-20 23:51:00,000] INFO [QuorumController id=2] Creating new {quorum[25:]} x"
+    behind = GRANT.replace("id=1", "id=2").replace(",292", ",272")
+    for first in ([], [line("CreateAcls", {"creations": [ACL]}, GRANTED)]):
+        (change,) = changes(GRANT, f"{began} ({quorum})", behind, *first)
+        assert change.timely
+
+
+SET = "Replayed ConfigRecord for ConfigResource(type=TOPIC, name='t') which set configuration "
+MADE = said("Replayed TopicRecord for topic t with topic ID UL4ACbsZRFO168xYx4fSgA.", "Replication")
+
+
+def test_what_a_topic_was_made_with_is_what_was_there_before() -> None:
+    brought = [
+        said(f"{SET}{name}", "Configuration").replace(",292", ",293")
+        for name in ("retention.ms to 5000", "cleanup.policy to delete")
+    ]
+    later = said(f"{SET}retention.ms to 1000", "Configuration").replace("52:00", "59:00")
+    lines = [MADE, *brought, later]
+    for again in (lines, lines[::-1]):
+        made, shorter = changes(*again)
+        assert made.deed.after == {"configs": {"cleanup.policy": "delete", "retention.ms": "5000"}}
+        assert (shorter.deed.before, shorter.deed.after) == ("5000", "1000")
+
+
+def test_a_topic_made_anew_has_nothing_of_the_old_one() -> None:
+    brought = said(f"{SET}retention.ms to 5000", "Configuration").replace(",292", ",293")
+    found = changes(
+        MADE, brought, REMOVAL.replace("52:00", "53:00"), MADE.replace("52:00", "54:00"),
+        said(f"{SET}retention.ms to 1000", "Configuration").replace("52:00", "59:00"),
+    )  # fmt: skip
+    assert [c.deed.action for c in found] == ["create", "delete", "create", "set"]
+    assert found[-1].deed.before is None

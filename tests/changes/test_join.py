@@ -144,6 +144,51 @@ def test_replays_of_what_is_known_are_no_changes() -> None:
     assert {(c.confidence, c.timely) for c in alone} == {("low", False)}
 
 
+def standby(legs: list[OneLeg], behind: int) -> list[OneLeg]:
+    """What another controller writes of the same effects, by a clock that is behind."""
+    return [
+        replace(
+            leg, id=f"{10**6 + n:032x}", leg=Leg.REPLAYED, host="c2", time=leg.time - behind,
+            start=leg.time - behind,
+        )
+        for n, leg in enumerate(legs)
+        if leg.leg == Leg.EFFECT
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("withheld", [(), (Leg.REQUEST, Leg.FORWARDED, Leg.AUTHORIZER)])
+@pytest.mark.parametrize("behind", [-400, 0, 2, 20, 400])
+@pytest.mark.parametrize("seed", range(10))
+def test_a_standby_tells_of_nothing_new_whatever_its_clock(
+    seed: int, behind: int, withheld: tuple[Leg, ...]
+) -> None:
+    random = Random(seed)
+    legs = [
+        leg
+        for n, d in enumerate(deeds(random, 40))
+        for leg in legs_of(d, random, n % 5)
+        if leg.leg not in withheld
+    ]
+    together = [*legs, *standby(legs, behind)]
+    random.shuffle(together)
+    assert join("c", together) == join("c", legs)
+
+
+def test_a_replay_long_before_the_deed_is_of_an_older_one() -> None:
+    (effect,) = (
+        leg
+        for leg in legs_of(
+            Done(1_700_000_000_000, "User:ann", Deed("acl", "create", "Topic:t", "i", after={})),
+            Random(1),
+            1,
+        )
+        if leg.leg == Leg.EFFECT
+    )
+    for behind, times in ((1000, 1), (1001, 2)):
+        changes = join("c", [effect, *standby([effect], behind)])
+        assert [c.timely for c in changes] == [False, True][-times:]
+
+
 def test_no_legs_are_joined_across_clusters() -> None:
     _, legs = scene(1, 5)
     assert not {c.id for c in join("a", legs)} & {c.id for c in join("b", legs)}
