@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final, NamedTuple
 
 from schemas.changes import Deed
+from schemas.patterns import matches
 from schemas.vocabulary import ANOTHER_ACCOUNT, EVERYONE, Severity
 
 
@@ -47,6 +48,11 @@ _REACHES: Final = {
     # An id that does not say whose it is, such as a canonical one.
     "unknown": Severity.LOW,
 }
+_BUT: Final = "* but "
+"""What any action, or any resource, but some begins with."""
+_WHOLE: Final = frozenset(("*", "full_control"))
+_MOST_CHARACTERS: Final = 10_000_000
+"""To hold names against patterns, each against each: more than for a policy that AWS takes."""
 _RULING: Final = (
     "*", "full_control", "write_acp", "putbucketpolicy", "putbucketacl", "putkeypolicy",
     "creategrant", "putresourcepolicy", "putclusterpolicy",
@@ -101,9 +107,9 @@ def of_policy(deed: Deed, trusted: frozenset[str]) -> Iterator[Weakness]:
         says = "what it opens cannot be read"
         yield Weakness(Severity.LOW, f"{name} set to what cannot be read", says)
         return
-    denials = [grant for grant in after or () if grant.effect == "Deny"]
+    gone = _Held.of("Deny", after or (), before or ())
     for grant in before or ():
-        if grant.effect == "Deny" and not _covered(grant, denials):
+        if grant.effect == "Deny" and not gone.cover(grant):
             yield Weakness(Severity.MEDIUM, f"{name} denies less", f"gone: {grant}")
     yield from opened(name, deed, before or (), after or (), trusted)
 
@@ -116,10 +122,10 @@ def opened(
     trusted: frozenset[str],
 ) -> Iterator[Weakness]:
     """What is open from now on and was not. ``name``: of the policy, in words."""
-    allowed = [grant for grant in before if grant.effect == "Allow"]
+    allowed = _Held.of("Allow", before, after)
     for grant in after:
         severity = _severity(deed, grant, trusted)
-        if grant.effect == "Allow" and severity and not _covered(grant, allowed):
+        if grant.effect == "Allow" and severity and not allowed.cover(grant):
             yield Weakness(severity, _title(name, deed, grant), f"new: {grant}")
 
 
@@ -172,19 +178,67 @@ def _rules(action: str) -> bool:
 
 def _is_wide(action: str) -> bool:
     """Whether it is any action, or any but some."""
-    return action == "*" or action.startswith("* but ")
+    return action == "*" or action.startswith(_BUT)
 
 
-def _covered(grant: Grant, others: Sequence[Grant]) -> bool:
-    """Whether one of the others says as much or more. What the conditions are, nobody knows."""
-    return any(
-        other.reach == EVERYONE or other.to == grant.to
-        for other in others
-        if other.conditional <= grant.conditional
-        and ("*" in other.actions or grant.actions <= other.actions)
-        and (not other.resources or "*" in other.resources
-             or (grant.resources and grant.resources <= other.resources))
-    )  # fmt: skip
+class _Names(NamedTuple):
+    """Names of actions or resources, and those of them that are patterns."""
+
+    stated: frozenset[str]
+    patterns: tuple[str, ...]
+
+    def hold(self, names: frozenset[str]) -> bool:
+        """Whether all these names, which may be patterns, are among them."""
+        return all(map(self._holds, names - self.stated))
+
+    def _holds(self, name: str) -> bool:
+        # A `?` is a letter like another here: what it might stand for is told as new.
+        return not name.startswith(_BUT) and any(matches(each, name) for each in self.patterns)
+
+
+class _Held(NamedTuple):
+    """Grants of one effect, by what they are for, that others are held against."""
+
+    rows: tuple[tuple[Grant, _Names, _Names], ...]
+
+    @classmethod
+    def of(cls, effect: str, stated: Sequence[Grant], others: Sequence[Grant]) -> _Held:
+        """Those of these grants that are of this effect.
+
+        Args:
+            others: those that will be held against them. Against too many patterns is held by
+                name alone, or whoever writes policies has a say in how long it takes.
+        """
+        mine = [(g, _low(g.actions)) for g in stated if g.effect == effect]
+        wild = [name for g, actions in mine for name in (*_wild(actions), *_wild(g.resources))]
+        held = [name for g in others for name in (*g.actions, *g.resources)]
+        cost = len(wild) * sum(map(len, held)) + len(held) * sum(map(len, wild))
+
+        def names(stated: frozenset[str]) -> _Names:
+            return _Names(stated, _wild(stated) if cost <= _MOST_CHARACTERS else ())
+
+        return cls(tuple((g, names(actions), names(g.resources)) for g, actions in mine))
+
+    def cover(self, grant: Grant) -> bool:
+        """Whether one of them says as much or more. What the conditions are, nobody knows."""
+        names = _low(grant.actions)
+        return any(
+            (other.reach == EVERYONE or other.to == grant.to)
+            and other.conditional <= grant.conditional
+            and (not _WHOLE.isdisjoint(actions.stated) or actions.hold(names))
+            and (not other.resources or "*" in other.resources
+                 or bool(grant.resources and resources.hold(grant.resources)))
+            for other, actions, resources in self.rows
+        )  # fmt: skip
+
+
+def _low(actions: frozenset[str]) -> frozenset[str]:
+    """Actions as IAM takes them, which minds no case."""
+    return frozenset(map(str.lower, actions))
+
+
+def _wild(names: frozenset[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if "*" in name and not name.startswith(_BUT))
 
 
 def _title(name: str, deed: Deed, grant: Grant) -> str:

@@ -7,7 +7,7 @@ Semantics: API reference of AWS CloudTrail, ``EventSelector`` and ``AdvancedFiel
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from detectors.grants import Weakness, texts
@@ -133,13 +133,39 @@ def _implies(one: _Restriction, other: _Restriction) -> bool:
     """Whether the other holds wherever the one does."""
     if one.field != other.field:
         return False
-    if other.operator.startswith("not"):
-        return one.operator == other.operator and other.values <= one.values
-    exact = one.operator == "equals"
-    if other.operator == "equals":
-        return exact and one.values <= other.values
-    if not exact and one.operator != other.operator:
+    mine, its = (each.operator.removeprefix("not") for each in (one, other))
+    if mine not in _OPERATORS or its not in _OPERATORS:
+        return one == other
+    keeps, lets = mine == one.operator, its == other.operator
+    if lets:
+        return keeps and _within(mine, one.values, its, other.values)
+    if keeps:
+        return _apart(mine, one.values, its, other.values)
+    return _within(its, other.values, mine, one.values)
+
+
+_OPERATORS: Final = ("equals", "startswith", "endswith")
+
+
+def _fits(operator: str, values: frozenset[str]) -> Callable[[str], bool]:
+    """What says of a text whether one of the values is enough for it."""
+    if operator == "equals":
+        return values.__contains__
+    ends, fits = tuple(values), str.startswith if operator == "startswith" else str.endswith
+    return lambda text: fits(text, ends)
+
+
+def _within(one: str, values: frozenset[str], other: str, others: frozenset[str]) -> bool:
+    """Whether all that one operator and its values let through, the other does."""
+    return one in ("equals", other) and all(map(_fits(other, others), values))
+
+
+def _apart(one: str, values: frozenset[str], other: str, others: frozenset[str]) -> bool:
+    """Whether nothing is let through by both."""
+    if one != other and "equals" not in (one, other):
+        # A text may have the beginning and the end.
         return False
-    fits = str.startswith if other.operator == "startswith" else str.endswith
-    ends = tuple(other.values)
-    return all(fits(value, ends) for value in one.values)
+    both = (one in ("equals", other) and any(map(_fits(other, others), values))) or (
+        other in ("equals", one) and any(map(_fits(one, values), others))
+    )
+    return not both

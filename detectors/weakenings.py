@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final, NamedTuple
 
 from detectors.acls import stated
 from detectors.contract import Judgement
-from detectors.estates import judgement
+from detectors.estates import judgement, when
 from schemas.changes import Change, Deed, Lifecycle
 from schemas.vocabulary import Severity
 
@@ -19,10 +21,13 @@ _INFO, _DEBUG = _LEVELS["INFO"], _LEVELS["DEBUG"]
 SET_LOG_LEVEL: Final = "SetLogLevel"
 """``Lifecycle.kind`` of a broker's own line about a logger; ``settings``: ``logger``, ``level``."""
 _SAME_LINE_MS: Final = 2000
-"""How far a broker's line about a log level may lie from the request for it."""
+"""How far a broker's line about a log level may lie from all that tells of the request for it."""
 _HOST_SETTINGS: Final = (
     "super.users", "allow.everyone.if.no.acl.found", "authorizer.class.name",
 )  # fmt: skip
+_BETWEEN_USERS: Final = re.compile(r";|,(?=\s*[\w.-]+:)")
+"""Configuration parts super users by `;`, and KRaft's authorizer tells them apart by `,`, which a
+distinguished name has, too: only before a type of principal does another begin."""
 _FOREVER: Final = float("inf")
 
 
@@ -73,13 +78,11 @@ def silenced(logger: str, level: str | None, before: str | None) -> int:
 def of_loggers(changes: Sequence[Change], lifecycle: Sequence[Lifecycle]) -> Iterator[Judgement]:
     """Log levels lowered, by request or by what a broker says itself; both are one finding."""
     lines = [line for line in lifecycle if line.kind == SET_LOG_LEVEL]
-    told: set[str] = set()
-    for change in changes:
-        deed = change.deed
-        if deed.kind != "config" or not deed.target.startswith("BrokerLogger:"):
-            continue
-        own = next((n for n in lines if n.id not in told and _same_level(change, n)), None)
-        told.update((own.id,) if own else ())
+    asked = [c for c in changes if c.deed.kind == "config" and _is_level(c.deed)]
+    pairs = _paired(asked, lines)
+    told = {own.id for own in pairs.values()}
+    for change in asked:
+        deed, own = change.deed, pairs.get(change.id)
         severity = silenced(deed.item, deed.after, deed.before)
         if severity:
             what = f"The log level of {deed.item} on {deed.target} was {_set_to(deed.after)}"
@@ -96,14 +99,38 @@ def of_loggers(changes: Sequence[Change], lifecycle: Sequence[Lifecycle]) -> Ite
             yield _of_lines(f"logger={line.host} {logger}", severity, _title(logger), said, line)
 
 
-def _same_level(change: Change, line: Lifecycle) -> bool:
-    deed = change.deed
-    return (
-        line.cluster == change.cluster
-        and abs(line.time - change.time) <= _SAME_LINE_MS
-        and line.settings["logger"] == deed.item
-        and (line.settings.get("level") or None) == deed.after
-    )
+def _is_level(deed: Deed) -> bool:
+    return deed.target.startswith("BrokerLogger:")
+
+
+def _paired(changes: Sequence[Change], lines: Sequence[Lifecycle]) -> dict[str, Lifecycle]:
+    """Brokers' lines about what was asked for, by the change's id: the nearest first, each once."""
+    stated: dict[tuple[str, str, str | None], list[Lifecycle]] = {}
+    for line in lines:
+        level = line.settings.get("level") or None
+        stated.setdefault((line.cluster, line.settings["logger"], level), []).append(line)
+    near: list[tuple[int, int, int, str, str, Lifecycle]] = []
+    for change in changes:
+        known = stated.get((change.cluster, change.deed.item, change.deed.after), [])
+        times = [when(leg.id) for leg in change.legs]
+        first, last = min(times), max(times)
+        begin = bisect_left(known, first - _SAME_LINE_MS, key=_time)
+        for line in known[begin : bisect_right(known, last + _SAME_LINE_MS, key=_time)]:
+            # How far outside, then how far from its end: a broker is done when it answers.
+            outside = max(first - line.time, line.time - last, 0)
+            beside = abs(line.time - change.time)
+            near.append((outside, beside, change.time, change.id, line.id, line))
+    pairs: dict[str, Lifecycle] = {}
+    taken: set[str] = set()
+    for *_, change_id, line_id, line in sorted(near, key=lambda pair: pair[:-1]):
+        if change_id not in pairs and line_id not in taken:
+            pairs[change_id] = line
+            taken.add(line_id)
+    return pairs
+
+
+def _time(line: Lifecycle) -> int:
+    return line.time
 
 
 def _set_to(level: Any) -> str:
@@ -149,9 +176,9 @@ def of_hosts(lifecycle: Sequence[Lifecycle]) -> Iterator[Judgement]:
 
 def _plain(name: str, value: str) -> Any:
     """A value, or what it means where it is a list in no order."""
-    return (
-        sorted(filter(None, map(str.strip, value.split(";")))) if name == "super.users" else value
-    )
+    if name != "super.users":
+        return value
+    return sorted(filter(None, map(str.strip, _BETWEEN_USERS.split(value))))
 
 
 def of_topics(changes: Sequence[Change], patterns: Sequence[str]) -> Iterator[Judgement]:

@@ -1,6 +1,9 @@
 """What grading may never do, whatever stands before and after: raise, call what was there before
 news, call closing a finding, or miss that a trail records less."""
 
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from itertools import product
 from typing import Any
 
 from hypothesis import given, settings
@@ -12,6 +15,7 @@ from schemas.changes import Deed
 from schemas.support import Picture
 from schemas.vocabulary import Severity
 from tests.detectors.test_estate_examples import change
+from tests.growth import grows_no_faster
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 WORDS = st.sampled_from(
@@ -172,6 +176,64 @@ def test_what_was_open_before_is_no_news(before: list[Any], more: list[Any]) -> 
     assert not policy(before, denials)
 
 
+NARROW = st.lists(st.sampled_from(("s3:*", "S3:Get*", "s3:getobject", "s3:PutObject", "*:*Object",
+                                   "*", "s3:G?tObject")), min_size=1, max_size=2)  # fmt: skip
+WHERE = st.lists(st.sampled_from(("*", "b/*", "b/public/*", "b/Public/*", "b/public/x", "*/x",
+                                  "b/pub?ic/x")), max_size=2)  # fmt: skip
+STATEMENTS = st.lists(
+    st.fixed_dictionaries(
+        {"effect": st.sampled_from(("Allow", "Deny")), "to": st.just("*"),
+         "reach": st.just("everyone"), "actions": NARROW, "resources": WHERE,
+         "conditional": st.just(False)}
+    ),
+    max_size=2,
+)  # fmt: skip
+DEEDS_ON_OBJECTS = tuple(
+    product(("s3:getobject", "s3:putobject", "s3:deleteobject", "kms:sign"),
+            ("b", "b/x", "b/public/x", "b/Public/x", "c/x"))
+)  # fmt: skip
+
+
+def says(rows: list[Any], effect: str, action: str, resource: str) -> bool:
+    """Whether a policy has something to say of a deed, said as plainly as can be."""
+    return any(
+        row["effect"] == effect
+        and any(fnmatchcase(action, pattern.lower()) for pattern in row["actions"])
+        and (not row["resources"] or any(fnmatchcase(resource, p) for p in row["resources"]))
+        for row in rows
+    )
+
+
+@settings(max_examples=500)
+@given(STATEMENTS, STATEMENTS)
+def test_whatever_is_opened_or_denied_no_more_is_found(before: list[Any], after: list[Any]) -> None:
+    more = any(
+        says(after, "Allow", *deed) and not says(before, "Allow", *deed)
+        for deed in DEEDS_ON_OBJECTS
+    )
+    less = any(
+        says(before, "Deny", *deed) and not says(after, "Deny", *deed) for deed in DEEDS_ON_OBJECTS
+    )
+    titles = [weakness.title for weakness in policy(before, after)]
+    assert not more or "Bucket policy opened to everyone" in titles
+    assert not less or "Bucket policy denies less" in titles
+
+
+def wild(size: int) -> Callable[[], object]:
+    def row(effect: str, name: str) -> dict[str, Any]:
+        names = [f"{name}{n}*" + "a*" * 20 for n in range(size)]
+        return {"effect": effect, "to": "*", "reach": "everyone", "actions": names,
+                "resources": [f"{each}b" for each in names], "conditional": False}  # fmt: skip
+
+    before, after = [row("Allow", "s3:a"), row("Deny", "x")], [row("Allow", "s3:b")]
+    return lambda: policy(before, after)
+
+
+def test_however_many_patterns_there_are_they_take_no_more_than_their_length() -> None:
+    assert wild(10)()
+    grows_no_faster(wild, 500, 5_000)
+
+
 @given(POLICIES, POLICIES)
 def test_what_more_is_given_never_makes_it_less_grave(less: list[Any], more: list[Any]) -> None:
     def gravest(found: list[Any]) -> int:
@@ -213,3 +275,23 @@ def test_a_trail_that_records_less_is_found(before: list[Any], after: list[Any])
 def test_one_restriction_against_another(before: dict[str, Any], after: dict[str, Any]) -> None:
     fields = {"eventCategory": {"equals": ["Data"]}, "resources.type": {"equals": [OBJECTS]}}
     found_if_less(*([{"fields": fields | {"eventName": each}}] for each in (before, after)))
+
+
+NAMED = st.lists(st.sampled_from((*VALUES["eventName"], "GetObjectAcl", "PutAcl")), min_size=1,
+                 max_size=2, unique=True)  # fmt: skip
+
+
+@settings(max_examples=500)
+@given(NAMED, restriction("eventName"))
+def test_of_names_it_is_found_if_and_only_if_one_is_recorded_no_more(
+    names: list[str], after: dict[str, Any]
+) -> None:
+    ((operator, values),) = after.items()
+    lets = [
+        any(OPERATORS[plain(operator)](name, value) for value in values)
+        != operator.startswith("not")
+        for name in names
+    ]
+    fields = {"eventCategory": {"equals": ["Data"]}, "resources.type": {"equals": [OBJECTS]}}
+    found = trail(*([{"fields": fields | {"eventName": e}}] for e in ({"equals": names}, after)))
+    assert bool(found) != all(lets)
