@@ -40,7 +40,12 @@ class Settings(BaseModel):
 class EpisodeSettings(Settings):
     """Numbers every counter has."""
 
-    gap_s: int = Field(600, ge=1, le=86_400, description="Longest pause inside one episode.")
+    gap_s: int = Field(
+        600,
+        ge=1,
+        le=86_400,
+        description="Longest pause inside one episode, or window_s where that is longer.",
+    )
     horizon_s: int = Field(
         86_400, ge=600, description="How far behind its key's newest event evidence may come."
     )

@@ -1,10 +1,11 @@
 """Episodes: from one key's events, in any order and any number of times, to its findings.
 
-A key's *episode* is a maximal run of its evidence with gaps of at most ``gap_s``. What is found is
-a function of the set of events, never of their order: the state keeps the evidence within the
-horizon sorted by (time, id), drops what it has seen by event id, and judges anew what changed. Late
-evidence that changes an episode's beginning, or joins two, gives a finding of another id, which
-names those it supersedes.
+A key's *episode* is a maximal run of its evidence with gaps of at most ``gap_s``, or the detector's
+window where that is longer: what one window holds is one episode. What is found is a function of
+the set of events, never of their order: the state keeps the evidence within the horizon sorted by
+(time, id), drops what it has seen by event id, and judges anew what changed. Late evidence that
+changes an episode's beginning, or joins two, gives a finding of another id, which names those it
+supersedes.
 
 State of one key (JSON)::
 
@@ -78,7 +79,7 @@ def fold(
     """
     _thaw(state)
     span = _span(detector, settings)
-    gap_ms, follow_ms = settings.gap_s * 1000, detector.follow_s * 1000
+    gap_ms, follow_ms = settings.span_s * 1000, detector.follow_s * 1000
     trusted, suspect = state["eras"]
     successes = state["successes"]
     too_late: list[bytes] = []
@@ -225,7 +226,7 @@ def _forget(watch: Watch, state: KeyState, runs: Iterable[Run], remembered: Sequ
         if not any(marks):
             if any(begin <= run.last <= end for begin, end in remembered):
                 # What joins it from now on is a run of its own, and cannot be whole.
-                end_ms = run.last + watch.settings.gap_s * 1000
+                end_ms = run.last + watch.settings.span_s * 1000
                 state["turned_away"] = max(state["turned_away"], end_ms)
             continue
         alive.add(watch.name(run))

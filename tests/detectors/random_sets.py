@@ -35,7 +35,7 @@ def numbers(rng: random.Random, detector: Detector, reference: ModuleType) -> Ep
         return detector.settings()
     small = _SMALL | reference.NUMBERS
     if rng.random() < 0.3:
-        # A window longer than the gap: the episode is the shorter of the two.
+        # A window longer than the gap: what it holds is one episode.
         small |= {"window_s": 90}
     if rng.random() < 0.3:
         small |= {"horizon_s": 600}

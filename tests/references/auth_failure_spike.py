@@ -65,4 +65,5 @@ def reference(events: Sequence[Event], settings: WindowSettings) -> View:
         after = any(last < success <= last + 30 * 60 * 1000 for success in successes[key])
         return Severity.HIGH if after else Severity.MEDIUM
 
-    return settled("auth_failure_spike", failures, settings.gap_s, reasons, severity)
+    longest = max(settings.gap_s, settings.window_s)
+    return settled("auth_failure_spike", failures, longest, reasons, severity)

@@ -73,4 +73,5 @@ def reference(events: Sequence[Event], settings: DenialSettings) -> View:
     def severity(_: Key, why: set[str], __: int) -> int:
         return Severity.LOW if why == {"administration"} else Severity.MEDIUM
 
-    return settled("authorization_denial_spike", failures, settings.gap_s, reasons, severity)
+    longest = max(settings.gap_s, settings.window_s)
+    return settled("authorization_denial_spike", failures, longest, reasons, severity)
