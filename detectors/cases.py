@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -13,11 +14,10 @@ from schemas.support import SupportRecord, Window
 DECISIONS: Final = ("denial", "revocation")
 """Kinds of records that end an approval."""
 _ABOUT: Final = ("approval", *DECISIONS, "review")
-_BEGUN: Final = ("session_opened", "action", "break_glass")
-SESSION: Final = (*_BEGUN, "session_closed")
+_OPENING: Final = ("session_opened", "break_glass")
+SESSION: Final = (*_OPENING, "action", "session_closed")
 """Kinds of records that tell of a session itself."""
 _FOR_EVER: Final = 2**63
-_NEVER: Final = Window(0, -1)
 _ROLE: Final = re.compile(r"arn:[^:]*:iam::([0-9]*):role/(?:.*/)?([^/]+)", re.DOTALL)
 _ASSUMED: Final = re.compile(r"arn:[^:]*:sts::([0-9]*):assumed-role/([^/]+)(?:/.*)?", re.DOTALL)
 
@@ -43,29 +43,66 @@ class Case:
         return [r for r in self.sessions if r.kind == "break_glass"]
 
     @cached_property
-    def closed(self) -> int | None:
-        """When it was closed last, or None."""
-        return max((r.time for r in self.sessions if r.kind == "session_closed"), default=None)
+    def _closed(self) -> list[int]:
+        return [r.time for r in self.sessions if r.kind == "session_closed"]
+
+    def closed_after(self, time: int) -> int | None:
+        """When it was closed first from a time on, or None. Whoever closes it, closes it."""
+        at = bisect_left(self._closed, time)
+        return self._closed[at] if at < len(self._closed) else None
 
     @cached_property
-    def begun(self) -> int | None:
-        """When the session began, as far as its own records say, or None."""
-        return min((r.time for r in self.sessions if r.kind in _BEGUN), default=None)
+    def spans(self) -> list[Window]:
+        """When the session itself is known to have been on, in order."""
+        # What was done in it tells that it had begun, never that it was opened again.
+        first = self._closed[0] if self._closed else _FOR_EVER
+        spans: dict[int, int] = {}
+        for r in self.sessions:
+            if r.kind in _OPENING or (r.kind == "action" and r.time <= first):
+                end = self.closed_after(r.time)
+                spans.setdefault(_FOR_EVER if end is None else end, r.time)
+        return [Window(start, end) for end, start in spans.items()]
 
     @cached_property
-    def interval(self) -> Window:
-        """When the session was, or else for when it was approved; where nobody says it holds no
-        time."""
-        if self.begun is not None:
-            return Window(self.begun, _FOR_EVER if self.closed is None else self.closed)
-        windows = [r.window for r in self.approvals if r.window]
-        if windows:
-            return Window(min(w.start for w in windows), max(w.end for w in windows))
-        return _NEVER
+    def _starts(self) -> list[int]:
+        return [span.start for span in self.spans]
 
-    def was_on(self, time: int) -> bool:
-        """Whether the session itself is known to have been on then."""
-        return self.begun is not None and self.interval.holds(time)
+    def span(self, time: int) -> Window | None:
+        """When the session was, of which a time is, or else for when it was approved; or None."""
+        if not self.spans:
+            windows = [r.window for r in self.approvals if r.window]
+            if not windows:
+                return None
+            whole = Window(min(w.start for w in windows), max(w.end for w in windows))
+            return whole if whole.holds(time) else None
+        at = bisect_right(self._starts, time) - 1
+        return self.spans[at] if at >= 0 and self.spans[at].holds(time) else None
+
+    def stayed(self, end: int, time: int) -> bool:
+        """Whether the session was on at an end, and still at a time after it."""
+        span = self.span(time) if self.spans else None
+        return span is not None and span.start <= end
+
+    def opened_between(self, after: int, until: int) -> bool:
+        """Whether it was opened after one time, until another."""
+        return bisect_right(self._openings, after) < bisect_right(self._openings, until)
+
+    @cached_property
+    def _openings(self) -> list[int]:
+        return [r.time for r in self.sessions if r.kind in _OPENING]
+
+    @cached_property
+    def _single(self) -> frozenset[str]:
+        """Ids of which each names one approval, or one break-glass, alone."""
+        whole = {self.id, *(r.id for r in self.requests)}
+        return frozenset(r.id for r in (*self.approvals, *self.breaks)) - whole
+
+    def against(self, leave: SupportRecord) -> Iterator[SupportRecord]:
+        """Decisions against an approval or a break-glass, from its time on."""
+        for decision in self.decisions:
+            meant = decision.approves == leave.id or decision.approves not in self._single
+            if meant and decision.time >= leave.time:
+                yield decision
 
     @cached_property
     def accessors(self) -> set[str]:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from detectors.cases import Case, named, same
 from detectors.scopes import Done, Thing, allows, bucket, fits, kind, plain
 from schemas.patterns import matches
-from schemas.support import Action, Activity, SupportRecord
+from schemas.support import Action, Activity, SupportRecord, Window
 from schemas.vocabulary import ActorKind, Outcome, Severity
 
 DAY_MS: Final = 86_400_000
@@ -197,8 +197,8 @@ def _against(act: Act, way: Way) -> frozenset[str]:
         found.add("retroactive")
     if act.own != "session_closed":
         # Whoever leaves does as was decided.
-        for decision in case.decisions:
-            if approval.time <= decision.time <= act.time:
+        for decision in case.against(approval):
+            if decision.time <= act.time:
                 found.add("revoked" if decision.kind == "revocation" else "denied")
     return frozenset(found)
 
@@ -207,8 +207,7 @@ def _beyond(act: Act, leave: SupportRecord, case: Case) -> Iterator[str]:
     """What is not within the window, the scope and the leave that a record states."""
     window = leave.window
     if window is not None and not window.holds(act.time):
-        stayed = act.time > window.end and (bool(act.own) or case.was_on(act.time))
-        yield "over_stayed" if stayed else "outside_window"
+        yield "over_stayed" if _stayed(act, window, case) else "outside_window"
     if act.thing is not None and (leave.scope or leave.kind == "approval"):
         fitting = [scope for scope in leave.scope if fits(scope, act.thing)]
         if not fitting:
@@ -217,6 +216,14 @@ def _beyond(act: Act, leave: SupportRecord, case: Case) -> Iterator[str]:
             yield "operation"
     if act.payload and not leave.payload_access:
         yield "payload"
+
+
+def _stayed(act: Act, window: Window, case: Case) -> bool:
+    """Whether a deed after a window is of a session that went on from within it, or before."""
+    if act.time <= window.end:
+        return False
+    ends = act.own == "session_closed" and not case.opened_between(window.end, act.time)
+    return ends or case.stayed(window.end, act.time)
 
 
 def _for(actor: str, approval: SupportRecord, case: Case, persons: Collection[str]) -> bool:
@@ -261,10 +268,14 @@ def _maintained(act: Act, maintenance: Maintenance) -> bool:
 
 def _breaking(act: Act, broken: SupportRecord, case: Case) -> bool:
     """Whether a deed was done under a broken glass: one that nobody closes is so for a day."""
-    end = broken.time + DAY_MS if case.closed is None else case.closed
+    closed = case.closed_after(broken.time)
+    end = broken.time + DAY_MS if closed is None else closed
+    # Two systems may tell of one end, which is no access after it.
+    again = act.own == "session_closed" and not case.opened_between(end, act.time)
     return (
-        broken.time <= act.time <= end
-        and not any(broken.time <= d.time <= act.time for d in case.decisions)
+        broken.time <= act.time
+        and (act.time <= end or again)
+        and not any(d.time <= act.time for d in case.against(broken))
         and any(_agree(b.principal, act.actor) for b in case.breaks)
         and not broken.suspect
     )

@@ -64,9 +64,13 @@ def when(event_id: str) -> int:
 
 @dataclass(slots=True)
 class _Case:
-    """A judgement, or several of one id, as one finding; ``found`` has all but its document."""
+    """A judgement, or several of one id, as one finding; ``found`` has all but its document.
+
+    ``ground`` is all of the evidence, of which a finding keeps no more than its most.
+    """
 
     found: Finding
+    ground: frozenset[bytes]
     title: str
     message: str
     details: Mapping[str, Any]
@@ -117,7 +121,8 @@ def _cases(
     for judged in sorted(judgements, key=lambda j: j[:-1]):
         name = finding_id(detector.name, estate, judged.key, judged.first_time, judged.evidence[0])
         found = _finding(detector.name, estate, name, judged)
-        case = _Case(found, judged.title, judged.message, judged.details)
+        ground = frozenset(map(bytes.fromhex, judged.evidence))
+        case = _Case(found, ground, judged.title, judged.message, judged.details)
         cases[name] = _joined(cases[name], case) if name in cases else case
     return cases
 
@@ -153,14 +158,14 @@ def _joined(one: _Case, other: _Case) -> _Case:
         count=one.found.count + other.found.count,
         evidence=tuple(evidence),
     )
-    return replace(gravest, found=found)
+    return replace(gravest, found=found, ground=one.ground | other.ground)
 
 
 def _grounds(cases: Mapping[bytes, _Case]) -> dict[bytes, list[bytes]]:
     """Which findings stand on a piece of evidence."""
     grounds: dict[bytes, list[bytes]] = {}
     for name, case in cases.items():
-        for piece in case.found.evidence:
+        for piece in case.ground:
             grounds.setdefault(piece, []).append(name)
     return grounds
 

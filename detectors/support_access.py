@@ -116,9 +116,9 @@ def _candidates(found: Sequence[Case]) -> Callable[[str, str], tuple[list[Case],
 def _key(one: Activity, near: Sequence[Case]) -> str:
     """What a deed that is not covered is told with."""
     open_then = [
-        (not any(same(name, one.actor) for name in case.accessors), -case.interval.start, case.id)
+        (not any(same(name, one.actor) for name in case.accessors), -span.start, case.id)
         for case in near
-        if case.interval.holds(one.time)
+        if (span := case.span(one.time))
     ]
     if open_then:
         return f"session={min(open_then)[2]}"

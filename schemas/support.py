@@ -66,7 +66,8 @@ class SupportRecord:
         approved_for: person or principal an approval names.
         scope: of an approval or a maintenance window.
         payload_access: may record payloads be read.
-        registered: a ``[[principals]]`` entry of a provider covers the principal or the addresses.
+        registered: a ``[[principals]]`` entry of a provider covers the principal or the addresses,
+            or the cloud itself knows the principal as its own.
         suspect: the record stands where somebody is known to have written into the log.
     """
 

@@ -119,7 +119,7 @@ def _event(said: Statement, line: Line) -> Event:
         event.actor = said.principal
         if "actor_kind" in said.model_fields_set:
             event.actor_kind = said.actor_kind
-    elif said.kind == "approval":
+    else:
         event.actor = said.approved_by
     if not event.actor:
         event.blind_spots = (BlindSpot.NO_PRINCIPAL.value,)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pipeline.aws.identities import identity
 from schemas.support import Action, Scope, SupportRecord, Window
 from schemas.vocabulary import ActorKind
 
@@ -12,7 +13,7 @@ ACCESSING: Final = ("request", "session_opened", "session_closed", "action", "br
 """Kinds of records whose actor is who accesses; of the others it is who decides, or nobody."""
 _SAME: Final = (
     "session", "provider", "principal", "person", "approved_by", "approved_for", "approves",
-    "ticket", "payload_access", "registered",
+    "ticket", "payload_access",
 )  # fmt: skip
 _NONE: Final = ("none",)
 """An empty list of operations allows nothing, and no operation is called so."""
@@ -38,9 +39,15 @@ def record(document: Mapping[str, Any]) -> SupportRecord | None:
         window=Window(window["from"], window["to"]) if window else None,
         scope=_scope(said["scope"]) if "scope" in said else (),
         action=Action(**action) if action is not None else None,
+        registered=said.get("registered", True) or _known(said.get("principal", "")),
         suspect=extension["suspect"],
         **{name: said[name] for name in _SAME if name in said},
     )
+
+
+def _known(principal: str) -> bool:
+    """Whether a cloud itself knows a principal as its provider's: its logs will say so."""
+    return identity({"arn": principal}).is_support
 
 
 def _scope(entries: list[Mapping[str, Any]]) -> tuple[Scope, ...]:

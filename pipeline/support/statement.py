@@ -190,7 +190,9 @@ class Statement(_Model):
         "", description="person or principal", examples=["jane@vendor.example.com"]
     )
     approves: str = Field(
-        "", description="id of the session or request it is about", examples=["S-117"]
+        "",
+        description="id of the session, the request or the one approval it is about",
+        examples=["S-117"],
     )
     window: Annotated[Window, AfterValidator(_in_order)] = Field(
         default_factory=_unbounded,

@@ -247,6 +247,18 @@ class Session:
         actor = world.slip(self.principal, "", "User:helper", chance=0.6)
         world.do(world.near(at, at + HOUR), actor, HOSTS[self.network])
 
+    def again(self) -> None:
+        """Closed once more, opened once more, in any order, and used at any time."""
+        world = self.world
+        times = (self.start + 2 * HOUR, self.start + 3 * HOUR, self.end, self.end + HOUR)
+        for kind in ("session_opened", "session_closed", "session_closed"):
+            if world.some(0.6):
+                self.live(kind, *times)
+        if world.some(0.2):
+            self.break_glass()
+        for _ in range(2):
+            world.do(world.near(*times), self.principal, HOSTS[self.network])
+
     def play(self) -> None:
         """All that is stated and done."""
         world, inner = self.world, (self.start, self.start + HOUR, self.end)
@@ -262,6 +274,8 @@ class Session:
             self.live("action", *inner, action=world.action())
         if world.some(0.4):
             self.live("session_closed", self.end, self.end, self.start + 2 * HOUR)
+        if world.slip(False, True, chance=0.2):
+            self.again()
         for kind in ("denial", "revocation"):
             if world.slip(False, True, chance=0.15):
                 self.decide(kind)

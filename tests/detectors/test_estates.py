@@ -11,6 +11,7 @@ import pytest
 
 from detectors.contract import EstateDetector, Judgement
 from detectors.estates import settle
+from detectors.runs import MOST_EVIDENCE
 from pipeline.changes.join import join
 from pipeline.changes.legs import OneLeg
 from pipeline.registry import detectors
@@ -77,7 +78,9 @@ def clouds(seed: int) -> list[OneLeg]:
         actor = random.choice(("arn:aws:iam::111122223333:user/ann", ""))
         outcome = random.choice(("success", "success", "failure"))
         id = name(time, 2000 + number)
-        out.append(OneLeg(id, time, Leg.RECORD, "", actor, "192.0.2.7", outcome, deed, start=time))
+        place = random.choice((("111122223333", "eu-west-1", ""), ("444455556666", "", "")))
+        leg = OneLeg(id, time, Leg.RECORD, "", actor, "192.0.2.7", outcome, deed, start=time)
+        out.append(replace(leg, place=place))
     return out
 
 
@@ -257,6 +260,20 @@ def test_what_is_about_the_same_and_begins_with_the_same_is_one() -> None:
     assert (found.severity_id, found.count, found.last_time) == (4, 2, T0 + 7)
     assert len(found.evidence) == 3
     assert estate.take([other._replace(last_time=T0 + 7), one]) == []
+
+
+def test_what_is_left_out_of_much_evidence_is_ground_all_the_same() -> None:
+    """Earlier pieces push the old ones out of what a finding keeps, and stand before them."""
+    late = tuple(name(T0 + 5_000_000, n) for n in range(5))
+    early = tuple(name(T0 + n, n) for n in range(MOST_EVIDENCE + 200))
+    estate = Estate("acl_change")
+    one = Judgement("day=1", 4, "A", "A.", late, T0 + 5_000_000, T0 + 5_000_000)
+    (first,) = estate.take([one])
+    gone, heir = estate.take([one._replace(evidence=(*early, *late), first_time=T0)])
+    assert (gone.id, gone.status) == (first.id, "superseded")
+    assert heir.supersedes == (first.id,)
+    assert len(heir.evidence) == MOST_EVIDENCE
+    sound(estate)
 
 
 def test_another_deed_of_the_same_request_is_no_heir() -> None:

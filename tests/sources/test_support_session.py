@@ -119,14 +119,52 @@ def test_the_actor_is_who_acts() -> None:
         document = {**APPROVAL, **SESSION, **both, "kind": kind, "action": {}}
         (event,) = fed(document).events
         acts = kind in ACCESSING
-        who = "User:vendor-rt" if acts else "ops@example.com" if kind == "approval" else ""
-        assert event.actor == who
+        assert event.actor == ("User:vendor-rt" if acts else "ops@example.com")
         assert event.address == ("192.0.2.7" if acts else "")
         assert event.actor_kind == ("provider_human" if acts else "unknown")
-        assert event.blind_spots == (() if who else ("no_principal",))
+        assert event.blind_spots == ()
         assert event.class_uid == (6003 if kind == "action" else 3003)
         assert event.outcome == {"denial": "failure", "action": "unknown"}.get(kind, "success")
         assert event.access_path == "support"
+
+
+def test_who_decides_is_nobody_where_it_is_not_said() -> None:
+    for kind in ("denial", "revocation", "review", "maintenance_window"):
+        document = {**SESSION, "kind": kind, "approves": "S-1", "window": WINDOW}
+        (event,) = fed(document).events
+        assert (event.actor, event.blind_spots) == ("", ("no_principal",))
+
+
+def test_who_decides_has_no_access_even_where_it_is_a_providers() -> None:
+    for kind in set(KINDS) - set(ACCESSING):
+        document = said({**APPROVAL, **SESSION, "kind": kind})
+        document["auditstream"]["actor_kind"] = "provider_human"
+        made = record(document)
+        assert made is not None
+        assert (made.actor_kind, made.principal) == ("unknown", "User:vendor-rt")
+
+
+ROLE = "arn:aws:iam::111122223333:role/"
+SESSION_OF = "arn:aws:sts::111122223333:assumed-role/"
+
+
+@pytest.mark.parametrize(
+    ("principal", "registered"),
+    [
+        (f"{ROLE}aws-service-role/support.amazonaws.com/AWSServiceRoleForSupport", True),
+        (f"{SESSION_OF}AWSServiceRoleForSupport/case-1", True),
+        (f"{ROLE}AWSServiceRoleForSupport", False),
+        (f"{ROLE}Vendor", False),
+        (f"{SESSION_OF}Vendor/AWSServiceRoleForSupport", False),
+        ("User:vendor-rt", False),
+    ],
+)
+def test_whom_the_cloud_knows_as_its_own_is_registered(principal: str, registered: bool) -> None:
+    document = said({**SESSION, "principal": principal})
+    assert document["auditstream"]["support"]["registered"] is False
+    made = record(document)
+    assert made is not None
+    assert made.registered is registered
 
 
 def test_a_configured_kind_of_who_accesses_comes_first() -> None:

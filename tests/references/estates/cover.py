@@ -74,23 +74,50 @@ class Case:
         return {at for record in self.of("request", *SESSION_RECORDS) for at in record.addresses}
 
     @property
-    def interval(self) -> tuple[float, float] | None:
-        """From its beginning to its end, both included."""
-        begun = [r.time for r in self.of(*SESSION_RECORDS) if r.kind != "session_closed"]
-        closed = [r.time for r in self.of("session_closed")]
-        if begun:
-            return min(begun), max(closed, default=float("inf"))
-        windows = [a.window for a in self.of("approval") if a.window]
-        if windows:
-            return min(w.start for w in windows), max(w.end for w in windows)
-        return None
+    def closes(self) -> list[float]:
+        return [r.time for r in self.of("session_closed")]
 
-    def on(self, time: int) -> bool:
-        """Whether its session is known to have been on."""
-        begun = [r for r in self.of(*SESSION_RECORDS) if r.kind != "session_closed"]
-        if not begun or self.interval is None:
-            return False
-        return self.interval[0] <= time <= self.interval[1]
+    @property
+    def opens(self) -> list[float]:
+        return [r.time for r in self.of("session_opened", "break_glass")]
+
+    def end(self, start: float) -> float:
+        """When a session that was on at some time was closed first."""
+        return min((t for t in self.closes if t >= start), default=float("inf"))
+
+    @property
+    def spells(self) -> list[tuple[float, float]]:
+        """From each beginning to its end, both included. An action opens nothing again."""
+        begun = [*self.opens, *(r.time for r in self.of("action") if not any(
+            closed < r.time for closed in self.closes
+        ))]  # fmt: skip
+        return [(start, self.end(start)) for start in begun]
+
+    def on(self, time: int) -> float | None:
+        """Since when its session had been on; or, where nobody says when it was, its approvals."""
+        spells = self.spells
+        windows = [a.window for a in self.of("approval") if a.window]
+        if not spells and windows:
+            spells = [(min(w.start for w in windows), max(w.end for w in windows))]
+        return min((start for start, end in spells if start <= time <= end), default=None)
+
+    def ended(self, leave: SupportRecord, time: int) -> set[str]:
+        """Kinds of decisions that took an approval or a break-glass back, by some time.
+
+        One that names it by its id, and nothing else, is about it alone.
+        """
+        leaves = {record.id for record in self.of("approval", "break_glass")}
+        wider = {record.id for record in self.of("request")} | {self.id}
+        return {
+            record.kind
+            for record in self.of("denial", "revocation")
+            if leave.time <= record.time <= time
+            and (
+                record.approves == leave.id
+                or record.approves in wider
+                or record.approves not in leaves
+            )
+        }
 
     def behind(self, principal: str) -> set[str]:
         """Who is said to be behind a principal, in lower case."""
@@ -150,9 +177,7 @@ def of_approval(deed: Deed, approval: SupportRecord, case: Case) -> set[str]:
     elif {ticket.lower() for ticket in stated} - {"", approval.ticket.lower()}:
         found.add("ticket_different")
     for kind, flaw in (("denial", "denied"), ("revocation", "revoked")):
-        if not deed.closes and any(
-            approval.time <= record.time <= deed.time for record in case.of(kind)
-        ):
+        if not deed.closes and kind in case.ended(approval, deed.time):
             found.add(flaw)
     if not is_for(deed, approval, case):
         found.add("other_person")
@@ -167,7 +192,10 @@ def of_approval(deed: Deed, approval: SupportRecord, case: Case) -> set[str]:
 def of_window(deed: Deed, window: Window | None, case: Case) -> set[str]:
     if window is None or window.start <= deed.time <= window.end:
         return set()
-    if deed.time > window.end and (deed.case is not None or case.on(deed.time)):
+    if deed.time > window.end and (
+        any(start <= window.end and deed.time <= end for start, end in case.spells)
+        or (deed.closes and not any(window.end < at <= deed.time for at in case.opens))
+    ):
         return {"over_stayed"}
     return {"outside_window"}
 
@@ -224,14 +252,16 @@ def maintained(deed: Deed, maintenance: Maintenance) -> bool:
 
 def breaks_glass(deed: Deed, record: SupportRecord, case: Case) -> bool:
     """Whether a deed may be covered by a break-glass."""
-    closed = [r.time for r in case.of("session_closed")]
     principals = [r.principal for r in case.of("break_glass")]
-    end = max(closed) if closed else record.time + DAY_MS
-    ended = case.of("denial", "revocation")
+    end = case.end(record.time)
+    if end == float("inf"):
+        end = record.time + DAY_MS
+    closed_again = deed.closes and not any(end < at <= deed.time for at in case.opens)
     return (
         not record.suspect
-        and record.time <= deed.time <= end
-        and not any(record.time <= other.time <= deed.time for other in ended)
+        and record.time <= deed.time
+        and (deed.time <= end or closed_again)
+        and not case.ended(record, deed.time)
         and (
             not deed.actor
             or any(not principal or same(principal, deed.actor) for principal in principals)

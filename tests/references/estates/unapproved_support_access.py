@@ -148,9 +148,9 @@ def key(deed: Deed, near: Sequence[Case]) -> str:
     if deed.case is not None:
         return f"session={deed.case}"
     at = [
-        (not by_principal(case, deed), -case.interval[0], case.id)
+        (not by_principal(case, deed), -since, case.id)
         for case in near
-        if case.interval and case.interval[0] <= deed.time <= case.interval[1]
+        if (since := case.on(deed.time)) is not None
     ]
     if at:
         return f"session={min(at)[-1]}"
