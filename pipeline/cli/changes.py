@@ -119,13 +119,12 @@ def _timeline(arguments: argparse.Namespace) -> int:
 
 def _merged(arguments: argparse.Namespace, reader: Reader, query: Query) -> Iterator[story.Entry]:
     """Changes, and events that are told of by none, in order of (time, id)."""
-    everything = all_changes(reader)
-    told = {leg.id for change in everything for leg in change.legs}
-    wanted = list(_wanted(everything, query, arguments.change))
+    wanted = list(_wanted(all_changes(reader), query, arguments.change))
     changes: Iterator[story.Entry] = ((c.time, c.id, document(c)) for c in wanted)
+    # A leg within what is asked for, of a change that is not, is told of by nothing else.
+    told = dict.fromkeys(leg.id for change in wanted for leg in change.legs)
     if arguments.change:
-        legs = [leg.id for change in wanted for leg in change.legs]
-        rows: Iterable[Row] = reader.by_id(legs)
+        rows: Iterable[Row] = reader.by_id(list(told))
     else:
         rows = (row for row in reader.events(query) if row["id"].hex() not in told)
     events = ((row["time"], row["id"].hex(), row) for row in rows)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.commands import exit_status
-from tests.logs import write
+from tests.logs import decision, write
 from tests.request_log import line
 
 GRANTED = {"throttleTimeMs": 0, "results": [{"errorCode": 0, "errorMessage": ""}]}
@@ -112,3 +113,35 @@ def test_no_terminal_obeys_a_name(store: Path, capsys: pytest.CaptureFixture[str
 def test_nothing_found(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("changes", "timeline"):
         assert asked(capsys, command, "--store", store, "--actor", "nobody") == "nothing found\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], ["change"]),
+        (["--until", "2026-11-20T23:52:00"], ["ALTER"]),
+        (["--since", "2026-11-20T23:52:00"], ["change"]),
+        (["--resource", "kafka-cluster"], ["ALTER"]),
+        (["--resource", "Topic:*"], ["change"]),
+    ],
+)
+def test_a_leg_of_a_change_that_is_not_in_the_answer_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], told: list[str]
+) -> None:
+    """The authorizer decided before, and on the cluster, what the request asked of a topic."""
+    asked_for = line(
+        "CreateAcls", acl("User:x"), GRANTED, second=3, correlation=1, totalTimeMs=5000.0
+    )
+    log = write(tmp_path / "kafka-request.log", [asked_for])
+    decided = decision(
+        datetime(2026, 11, 20, 23, 51, 59, tzinfo=UTC), "User:admin", operation="ALTER",
+        address="192.0.2.9", resource="Cluster:LITERAL:kafka-cluster", request="CreateAcls",
+    )  # fmt: skip
+    other = write(tmp_path / "kafka-authorizer.log", [decided])
+    store = tmp_path / "s.db"
+    inputs = "--input", f"auto={log}", "--input", f"auto={other}"
+    assert exit_status("run", *inputs, "--store", store) == 0
+    capsys.readouterr()
+    text = asked(capsys, "timeline", "--store", store, "--format", "jsonl", *arguments)
+    rows = [row for row in documents(text) if row.get("class_uid") != 2004]
+    assert [row["api"]["operation"] if "api" in row else "change" for row in rows] == told
