@@ -113,7 +113,7 @@ def _paired(changes: Sequence[Change], lines: Sequence[Lifecycle]) -> dict[str, 
     for change in changes:
         known = stated.get((change.cluster, change.deed.item, change.deed.after), [])
         times = [when(leg.id) for leg in change.legs]
-        first, last = min(times), max(times)
+        first, last = min(*times, change.began or change.time), max(times)
         begin = bisect_left(known, first - _SAME_LINE_MS, key=_time)
         for line in known[begin : bisect_right(known, last + _SAME_LINE_MS, key=_time)]:
             # How far outside, then how far from its end: a broker is done when it answers.

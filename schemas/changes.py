@@ -45,6 +45,7 @@ class Change:
         missing: legs that a change of this kind should have and this one has not.
         legs: in order of (time, id).
         timely: False where only a replay tells of it: it was at that time or before.
+        began: when a request for it came in, epoch milliseconds; 0: nobody says.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Change:
     missing: tuple[str, ...]
     legs: tuple[LegId, ...]
     timely: bool = True
+    began: int = 0
 
 
 class Lifecycle(NamedTuple):

@@ -117,7 +117,7 @@ def _change(cluster: str, seed: Seed) -> Change:
         address=address or (decided.address if decided else ""), deed=deed, outcome=seed.outcome,
         confidence=_confidence(first, asked, missing), missing=missing,
         legs=tuple(LegId(leg.id, leg.leg) for leg in legs),
-        timely=strongest.leg != Leg.REPLAYED,
+        timely=strongest.leg != Leg.REPLAYED, began=asked.start if asked else 0,
     )  # fmt: skip
 
 

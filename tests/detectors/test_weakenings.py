@@ -43,6 +43,13 @@ def test_a_request_that_took_long_is_one_with_a_line_at_any_time_of_it(
     assert len(keys([lowered(1, 0, 5)], [said(1, at)])) == count
 
 
+@pytest.mark.parametrize(("at", "count"), [(-2.001, 2), (-2, 1), (0.2, 1), (7, 1), (7.001, 2)])
+def test_so_it_is_where_the_request_alone_tells_when_it_began(at: float, count: int) -> None:
+    asked = lowered(1, 5)
+    asked.began = asked.time - 5000
+    assert len(keys([asked], [said(1, at)])) == count
+
+
 def test_a_line_within_comes_before_a_nearer_one_outside() -> None:
     found = keys([lowered(1, 0, 5)], [said(1, 0.2), said(2, 5.1, "broker-2")])
     assert found == [(f"config=BrokerLogger:1 {LOGGER}", 3), (f"logger=broker-2 {LOGGER}", 1)]
