@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -97,8 +97,10 @@ class Java:
 
     def _forget_unused(self) -> None:
         for path in self.archive.parent.iterdir():
-            if time.time() - path.stat().st_mtime > _UNUSED_S:
-                path.unlink(missing_ok=True)
+            # Who keeps another archive renames it meanwhile.
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > _UNUSED_S:
+                    path.unlink()
 
 
 def java(class_path: Sequence[Path]) -> Java:

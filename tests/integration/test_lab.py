@@ -168,7 +168,7 @@ def test_nothing_is_left_of_one_that_is_interrupted(tmp_path: Path, number: sign
         assert lab.left()
         status = lab.ends(number)
         if number == signal.SIGINT:
-            assert status == 130
+            assert status == 130, lab.said
         else:
             eventually(lambda: not lab.left(), 60)
         assert lab.left() == []
