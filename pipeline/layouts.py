@@ -24,7 +24,7 @@ _LOGGER = re.compile(r"([A-Za-z_$][\w$.-]{0,199})(?::\d{1,6})?")
 _LONGEST_STAMP = 40
 _LONGEST_THREAD = 200
 _LOGGER_FIRST = re.compile(
-    r"(?:\[[^\]\n]{1,200}\] )?([A-Za-z_$][\w$-]{0,99}(?:\.[\w$-]{1,99}){0,20})(:\d{1,6})?(?: -|:) "
+    r"(?:\[[^\]\n]{1,198}\] )?([A-Za-z_$][\w$-]{0,99}(?:\.[\w$-]{1,99}){0,20})(:\d{1,6})?(?: -|:) "
 )
 _MOST_KNOWN = 1024
 _known: dict[str, str] = {}
@@ -85,10 +85,16 @@ def _behind_level(layout: str, stamp: str, level: str, text: str, start: int) ->
     if text[start : start + 1] == " " and text[start + 1 : start + 2] not in (" ", "("):
         # `%-5p` fills up the shorter levels.
         start += 1
-    first = _LOGGER_FIRST.match(text, start)
-    # Without either, a message could begin so.
-    if first is not None and ("." in first[1] or first[2]):
-        return Head("trailing", stamp, level, first[1], text[first.end() :], True)
+    place = start
+    if text[start : start + 1] == "[":
+        place = text.find("] ", start, start + _LONGEST_THREAD) + 2
+    space = text.find(" ", place)
+    # First what costs little: hardly any line is one of these.
+    if space > 0 and (text[space - 1] == ":" or text.startswith("- ", space + 1)):
+        first = _LOGGER_FIRST.match(text, start)
+        # Without either, a message could begin so.
+        if first is not None and ("." in first[1] or first[2]):
+            return Head("trailing", stamp, level, first[1], text[first.end() :], True)
     stop = len(text)
     if text.endswith("]"):
         stop = text.rfind(") [") + 1 or stop
