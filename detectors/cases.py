@@ -67,14 +67,19 @@ class Case:
     def _starts(self) -> list[int]:
         return [span.start for span in self.spans]
 
+    @cached_property
+    def _approved(self) -> Window | None:
+        """For when it was approved, from the first beginning to the last end, or None."""
+        windows = [r.window for r in self.approvals if r.window]
+        if not windows:
+            return None
+        return Window(min(w.start for w in windows), max(w.end for w in windows))
+
     def span(self, time: int) -> Window | None:
         """When the session was, of which a time is, or else for when it was approved; or None."""
         if not self.spans:
-            windows = [r.window for r in self.approvals if r.window]
-            if not windows:
-                return None
-            whole = Window(min(w.start for w in windows), max(w.end for w in windows))
-            return whole if whole.holds(time) else None
+            whole = self._approved
+            return whole if whole is not None and whole.holds(time) else None
         at = bisect_right(self._starts, time) - 1
         return self.spans[at] if at >= 0 and self.spans[at].holds(time) else None
 

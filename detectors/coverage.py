@@ -222,8 +222,12 @@ def _stayed(act: Act, window: Window, case: Case) -> bool:
     """Whether a deed after a window is of a session that went on from within it, or before."""
     if act.time <= window.end:
         return False
-    ends = act.own == "session_closed" and not case.opened_between(window.end, act.time)
-    return ends or case.stayed(window.end, act.time)
+    return _only_ends(act, window.end, case) or case.stayed(window.end, act.time)
+
+
+def _only_ends(act: Act, since: int, case: Case) -> bool:
+    """Whether a deed closes a session that nobody opened after a time."""
+    return act.own == "session_closed" and not case.opened_between(since, act.time)
 
 
 def _for(actor: str, approval: SupportRecord, case: Case, persons: Collection[str]) -> bool:
@@ -270,11 +274,10 @@ def _breaking(act: Act, broken: SupportRecord, case: Case) -> bool:
     """Whether a deed was done under a broken glass: one that nobody closes is so for a day."""
     closed = case.closed_after(broken.time)
     end = broken.time + DAY_MS if closed is None else closed
-    # Two systems may tell of one end, which is no access after it.
-    again = act.own == "session_closed" and not case.opened_between(end, act.time)
     return (
         broken.time <= act.time
-        and (act.time <= end or again)
+        # Two systems may tell of one end, which is no access after it.
+        and (act.time <= end or _only_ends(act, end, case))
         and not any(d.time <= act.time for d in case.against(broken))
         and any(_agree(b.principal, act.actor) for b in case.breaks)
         and not broken.suspect

@@ -24,7 +24,7 @@ _LOGGER = re.compile(r"([A-Za-z_$][\w$.-]{0,199})(?::\d{1,6})?")
 _LONGEST_STAMP = 40
 _LONGEST_THREAD = 200
 _LOGGER_FIRST = re.compile(
-    r"(?:\[[^\]\n]{1,198}\] )?([A-Za-z_$][\w$-]{0,99}(?:\.[\w$-]{1,99}){0,20})(:\d{1,6})?(?: -|:) "
+    r"(?:\[[^\]\n]{1,197}\] )?([A-Za-z_$][\w$-]{0,99}(?:\.[\w$-]{1,99}){0,20})(:\d{1,6})?(?: -|:) "
 )
 _MOST_KNOWN = 1024
 _known: dict[str, str] = {}
@@ -85,10 +85,8 @@ def _behind_level(layout: str, stamp: str, level: str, text: str, start: int) ->
     if text[start : start + 1] == " " and text[start + 1 : start + 2] not in (" ", "("):
         # `%-5p` fills up the shorter levels.
         start += 1
-    place = start
-    if text[start : start + 1] == "[":
-        place = text.find("] ", start, start + _LONGEST_THREAD) + 2
-    space = text.find(" ", place)
+    behind = _behind_brackets(text, start)
+    space = text.find(" ", behind)
     # First what costs little: hardly any line is one of these.
     if space > 0 and (text[space - 1] == ":" or text.startswith("- ", space + 1)):
         first = _LOGGER_FIRST.match(text, start)
@@ -99,25 +97,28 @@ def _behind_level(layout: str, stamp: str, level: str, text: str, start: int) ->
     if text.endswith("]"):
         stop = text.rfind(") [") + 1 or stop
     logger, place = logger_at_end(text, start, stop)
-    start = _behind_thread(text, start)
+    if behind > start and _is_thread(text[start + 1 : behind - 2], text[behind : behind + 1]):
+        start = behind
     if not logger:
         return Head(layout, stamp, level, "", text[start:], False)
     return Head(layout, stamp, level, logger, text[start:place], True)
 
 
-def _behind_thread(text: str, start: int) -> int:
-    """Where the message begins: behind a thread's name, where one stands before it.
+def _behind_brackets(text: str, start: int) -> int:
+    """What follows ``[…] `` where that stands at a place, else the place."""
+    if text[start : start + 1] != "[":
+        return start
+    end = text.find("] ", start, start + _LONGEST_THREAD)
+    return end + 2 if end > 0 else start
+
+
+def _is_thread(name: str, follower: str) -> bool:
+    """Whether what stands in brackets before a message is a thread's name.
 
     What a message itself begins with has a blank in it, as ``[SocketServer brokerId=1]``, and no
     message begins with two of these.
     """
-    if text[start : start + 1] != "[":
-        return start
-    end = text.find("] ", start, start + _LONGEST_THREAD)
-    name = text[start + 1 : end]
-    if end > 0 and (text[end + 2 : end + 3] == "[" or ("-" in name and " " not in name)):
-        return end + 2
-    return start
+    return follower == "[" or ("-" in name and " " not in name)
 
 
 def logger_at_end(text: str, start: int, stop: int) -> tuple[str, int]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from pipeline.changes.legs import OneLeg, read
 from schemas.types import Event
 from tests.feed import Fed, feed_lines, stream
 
@@ -38,6 +39,12 @@ def one(said: dict[str, Any]) -> Event:
     """The event of one record."""
     (event,) = fed(said).events
     return event
+
+
+def legs(*records: dict[str, Any]) -> list[OneLeg]:
+    """Of records as one stream, those that tell of changes."""
+    found = (read(document(event)) for event in fed(*records).events)
+    return [leg for leg in found if leg is not None]
 
 
 def document(event: Event) -> dict[str, Any]:

@@ -113,13 +113,14 @@ class _File:
         }
 
     def take(self, line: Line) -> None:
-        if line.source and self.open is None and not self.dated:
-            self._claimed(line)
+        alone = self.open is None and not self.dated
+        if line.source and alone:
+            self._by_itself(line, line.source)
             return
         head = layouts.split(line.text)
         if head is None:
-            if line.logger and self.open is None and not self.dated:
-                self._named(line)
+            if line.logger and alone:
+                self._by_itself(line, self.router.by_named(line.logger, line.text))
                 return
             ending = self._undated(line)
         else:
@@ -131,19 +132,12 @@ class _File:
         if ending == "forged":
             self.suspect = SUSPECT_BYTES
 
-    def _claimed(self, line: Line) -> None:
-        """A JSON object of a source's: nobody can break one, or write into its structure."""
+    def _by_itself(self, line: Line, route: str | Filtered | Rejected) -> None:
+        """A JSON object of a source's, or the message out of a JSON layout: nobody can break one,
+        or write into its structure."""
         line.message, line.suspect = line.text, self.suspect > 0
         self.continues = False
-        self.out.append((line, line.source))
-        if line.suspect:
-            self._spend(len(line.raw), line.raw)
-
-    def _named(self, line: Line) -> None:
-        """A message out of a JSON layout, which says whose it is and where it ends."""
-        line.message, line.suspect = line.text, self.suspect > 0
-        self.continues = False
-        self.out.append((line, self.router.by_named(line.logger, line.message)))
+        self.out.append((line, route))
         if line.suspect:
             self._spend(len(line.raw), line.raw)
 

@@ -81,11 +81,9 @@ class Router:
         if source is not None and source.recognise is not None and source.recognise(message):
             return route, _ending(source, message)
         owner = self.by_text(message)
-        loggers = self.sources[owner].loggers if owner and owner != route else ()
-        if not loggers:
+        if not owner or owner == route or not self.sources[owner].loggers:
             return route, _ending(source, message)
-        # `%c{1}` writes the last part of a logger's name alone.
-        if any(name.endswith("." + logger) for name in loggers):
+        if self._is_short(logger, owner):
             return owner, self.ending(owner, message)
         return (route, _ending(source, message)) if layout == "trailing" else (owner, "broken")
 
@@ -94,10 +92,14 @@ class Router:
         route = self.by_logger(logger)
         if isinstance(route, str) or not (owner := self.by_text(message)):
             return route
-        if any(name.endswith("." + logger) for name in self.sources[owner].loggers):
+        if self._is_short(logger, owner):
             return owner
         detail = f"in the words of {owner}, but by the logger {logger[:200]}"
         return Rejected(Reason.UNKNOWN_LAYOUT, detail, owner)
+
+    def _is_short(self, logger: str, source: str) -> bool:
+        """Whether it is the last part of a source's logger, which `%c{1}` writes alone."""
+        return any(name.endswith("." + logger) for name in self.sources[source].loggers)
 
     def several_lines(self, message: str) -> str:
         """The name of the source that reads the lines which go on from this one, or empty."""

@@ -28,10 +28,10 @@ def record(minute: int, service: str, call: str, asked: Any, **said: Any) -> dic
 
 def changes(*records: dict[str, Any]) -> list[Change]:
     """Of records, whatever the order of their legs."""
-    legs = [read(trail.document(event)) for event in trail.fed(*records).events]
-    found = join("aws", [leg for leg in legs if leg is not None])
+    legs = trail.legs(*records)
+    found = join("aws", legs)
     for order in permutations(legs):
-        assert join("aws", [leg for leg in order if leg is not None]) == found
+        assert join("aws", order) == found
     return found
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 import pytest
 
 from pipeline.changes.join import join
-from pipeline.changes.legs import read
 from schemas.changes import Change
-from tests.trail import document, fed, one, record
+from tests.trail import document, legs, one, record
 
 MSK = "arn:aws:kafka:eu-west-1:111122223333:{}"
 CLUSTER = MSK.format("cluster/payments/u-1")
@@ -30,8 +28,7 @@ def changes(*calls: tuple[str, Any, Any]) -> list[Change]:
         records.append(
             said | {"eventID": f"id-{second}", "eventTime": f"2026-11-20T23:52:{second:02}Z"}
         )
-    legs = (read(orjson.loads(event.ocsf)) for event in fed(*records).events)
-    return join("default", [leg for leg in legs if leg is not None])
+    return join("default", legs(*records))
 
 
 def told(*calls: tuple[str, Any, Any]) -> list[tuple[str, str, str, Any, Any]]:

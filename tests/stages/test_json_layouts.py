@@ -10,16 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.layouts import split
 from schemas.types import Event
 from schemas.vocabulary import TimePrecision
 from tests.feed import feed_lines
-from tests.logs import START, decision, stamp
+from tests.logs import START, decision
 
 AT = "2026-11-20T23:52:44.297Z"
 LINE = decision(START, "User:alice")
-LOGGER = "kafka.authorizer.logger"
-MESSAGE = LINE[len(stamp(START)) :].partition(" ")[2].removesuffix(f" ({LOGGER})").partition("P")
-SAID = MESSAGE[1] + MESSAGE[2]
+HEAD = split(LINE)
+assert HEAD is not None
+LOGGER, SAID = HEAD.logger, HEAD.message
 
 
 def one(document: dict[str, Any]) -> Event:
