@@ -263,9 +263,8 @@ def _shipped(document: dict[str, Any]) -> list[Inner] | None:
     """The line in a shipper's document, or the message in that of a JSON layout."""
     logged = _logged(document)
     named = _named(document, logged)
-    text = document.get("message")
-    if not isinstance(text, str):
-        text = document.get("log") if named is None else document.get("msg")
+    keys = ("message", "log") if named is None else ("message", "log", "msg")
+    text = next((text for key in keys if isinstance(text := document.get(key), str)), None)
     if not isinstance(text, str) or not (
         any(key in document for key in _CARRIER_KEYS) or (named is not None and named.stamp)
     ):

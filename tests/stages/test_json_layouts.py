@@ -61,6 +61,13 @@ def test_whose_time_it_is() -> None:
     assert one(named | {"log": {"file": {"path": "/l"}, "offset": 3}}).time_precision == written
 
 
+def test_a_shippers_line_is_the_line_whatever_logger_stands_beside_it() -> None:
+    """Fluent Bit, Docker: the line is under ``log``, and a filter may add what it likes."""
+    for more in ({}, {"logger": "kafka"}, {"loggerName": "x.Y"}):
+        event = one({"time": AT, "log": f"{LINE}\n", "stream": "stdout", **more})
+        assert (event.actor, event.raw.decode()) == ("User:alice", LINE)
+
+
 def test_a_programs_file_is_none_of_the_log() -> None:
     named = {"@timestamp": AT, "logger_name": LOGGER, "message": SAID}
     assert one(named | {"file": "Logging.scala"}).host == ""
