@@ -11,7 +11,7 @@ from __future__ import annotations
 import glob
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BufferedReader
@@ -68,8 +68,11 @@ class _Tail:
     quiet: int = 0
 
 
-def follow(runtime: Inputs) -> Any:
+def follow(runtime: Inputs, between: Callable[[], None] | None = None) -> Any:
     """Read what is there, then what comes, until ``runtime.stop``.
+
+    Args:
+        between: returns when it is time for the next poll; half a second later unless given.
 
     Raises:
         ArgumentError: an input is standard input or a topic.
@@ -81,12 +84,13 @@ def follow(runtime: Inputs) -> Any:
     for given in runtime.inputs:
         if given.topic:
             raise ArgumentError(f"{given.path} cannot be followed: leave --follow out")
-    return _Follower(runtime).run()
+    return _Follower(runtime, between).run()
 
 
 class _Follower:
-    def __init__(self, runtime: Inputs) -> None:
+    def __init__(self, runtime: Inputs, between: Callable[[], None] | None) -> None:
         self.runtime = runtime
+        self.between = between or self._wait
         self.tails: dict[FileId, _Tail] = {}
         self.lanes: dict[bytes, Lane] = {}
         self.first = True
@@ -99,7 +103,7 @@ class _Follower:
                 self._read()
                 self.runtime.pause()
                 self.first = False
-                self._wait()
+                self.between()
             return self._finish()
         finally:
             for tail in self.tails.values():

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,15 +11,13 @@ import pytest
 from pipeline.batch import Fact, Line, Outcome, Reading, Source, each, moment
 from pipeline.config import Config, Input
 from pipeline.engine import Plan
-from pipeline.runtimes import follow as following
 from pipeline.runtimes.embedded import Embedded, Summary
 from pipeline.sinks.sqlite import SqliteStore
 from schemas.types import Event
 from schemas.vocabulary import API_ACTIVITY
+from tests.runtimes.following import Follow
 from tests.runtimes.runs import balanced, nothing, rows
 from tests.stages.carriers import sqs_to_lambda
-
-POLL_S = 0.03
 
 
 def _read(line: Line, reading: Reading) -> Outcome:
@@ -125,65 +121,35 @@ def test_envelopes_and_documents_in_one_folder(tmp_path: Path) -> None:
     assert found.unrecognised == [str(folder / "e.json")]
 
 
-@pytest.fixture
-def followed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[Path, Callable[[int], None], Embedded]]:
-    """A folder that is followed, and what waits for so many events."""
-    monkeypatch.setattr(following, "POLL_S", POLL_S)
-    folder, database = tmp_path / "logs", tmp_path / "s.db"
+def test_documents_are_followed(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
     folder.mkdir()
-    ready, made = threading.Event(), []
-
-    def work() -> None:
-        store = SqliteStore(database)
-        made.append(runtime(store, folder))
-        ready.set()
-        following.follow(made[0])
-        store.close()
-
-    def has(events: int) -> None:
-        deadline = time.monotonic() + 10
-        while (count := len(ids(database))) < events:
-            assert time.monotonic() < deadline, f"{count} events"
-            time.sleep(POLL_S)
-        assert count == events
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    ready.wait()
-    yield folder, has, made[0]
-    made[0].stop = True
-    thread.join()
-
-
-def test_documents_are_followed(
-    followed: tuple[Path, Callable[[int], None], Embedded],
-) -> None:
-    folder, has, made = followed
-    (folder / "a.json").write_bytes(document(50))
-    has(50)
-    # Written slowly, it is read when it has settled, and then once.
-    data = document(90, 50)
-    with (folder / "b.json").open("wb", buffering=0) as file:
-        for start in range(0, len(data), len(data) // 7):
-            file.write(data[start : start + len(data) // 7])
-            time.sleep(POLL_S)
-    has(140)
-    # What stops in the middle for a while is read to there, and later on from there.
-    data = document(60, 140)
-    with (folder / "c.json").open("wb", buffering=0) as file:
-        file.write(data[:30_500])
-        time.sleep(POLL_S * 12)
-        file.write(data[30_500:])
-    has(200)
-    (folder / "d.json.gz").write_bytes(gzip.compress(document(10, 200)))
-    has(210)
-    # JSON lines grow as any log.
-    with (folder / "e.json").open("w") as lines:
-        for number in range(210, 214):
-            lines.write(element(number) + "\n")
-            lines.flush()
-            has(number + 1)
-    assert made.summary.account.duplicates == 0
-    assert made.summary.account.dead_letters == {}
+    with Follow(tmp_path / "s.db", folder, plan=Plan({"cloud": CLOUD})) as follow:
+        (folder / "a.json").write_bytes(document(50))
+        follow.has(50)
+        # Written slowly, it is read when it has settled, and then once.
+        data = document(90, 50)
+        with (folder / "b.json").open("wb", buffering=0) as file:
+            for start in range(0, len(data), len(data) // 7):
+                file.write(data[start : start + len(data) // 7])
+                follow.polls()
+                assert follow.count() == 50
+        follow.has(140)
+        # What stops in the middle for a while is read to there, and later on from there.
+        data = document(60, 140)
+        with (folder / "c.json").open("wb", buffering=0) as file:
+            file.write(data[:30_500])
+            follow.polls(3)
+            assert 140 < follow.count() < 200
+            file.write(data[30_500:])
+        follow.has(200)
+        (folder / "d.json.gz").write_bytes(gzip.compress(document(10, 200)))
+        follow.has(210)
+        # JSON lines grow as any log.
+        with (folder / "e.json").open("w") as lines:
+            for number in range(210, 214):
+                lines.write(element(number) + "\n")
+                lines.flush()
+                follow.has(number + 1)
+    assert follow.summary.account.duplicates == 0
+    assert follow.summary.account.dead_letters == {}

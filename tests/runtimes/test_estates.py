@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 
 from pipeline.config import Config, Estate, Input, PrincipalRule
-from pipeline.runtimes import follow as following
 from schemas.vocabulary import ActorKind
 from tests.logs import START, decision, write
+from tests.runtimes.following import Follow
 from tests.runtimes.runs import rows, run, settled
-from tests.runtimes.test_follow import Follow
 
 VENDOR = PrincipalRule(pattern="User:vendor-*", kind=ActorKind.PROVIDER_HUMAN)
 PROD = Estate(name="prod", clusters=("kafka-1", "kafka-2"))
@@ -159,7 +158,6 @@ def test_time_that_passes_raises_a_break_glass_while_files_are_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No support record and no provider's deed comes: an event of the estate's is enough."""
-    monkeypatch.setattr(following, "POLL_S", 0.03)
     monkeypatch.setattr("pipeline.runtimes.judge.PAUSE_S", 0.05)
     day = 24 * 60
     desk = write(tmp_path / "desk.jsonl", [record("break_glass", 0)])

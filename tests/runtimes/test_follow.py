@@ -6,93 +6,24 @@ import contextlib
 import gzip
 import os
 import shutil
-import threading
-import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 
 import pytest
 
-from pipeline.config import Config, Input
 from pipeline.errors import ArgumentError, InputError
 from pipeline.runtimes import follow as following
-from pipeline.runtimes.embedded import Embedded, Summary
-from pipeline.sinks.sqlite import SqliteStore
 from tests.logs import DAY, START, authorizer_lines, broker_lines, write
-from tests.runtimes.runs import balanced, nothing, rows, run, settled, shape
+from tests.runtimes.following import Follow
+from tests.runtimes.runs import balanced, nothing, run, settled, shape
 
-POLL_S = 0.03
 LINES = list(authorizer_lines(900))
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "POLL_S", POLL_S)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "logs").mkdir()
     return tmp_path / "logs"
-
-
-class Follow:
-    """A follower in a thread of its own, stopped at the end of the block."""
-
-    def __init__(self, store: Path, *paths: Path, config: Config | None = None) -> None:
-        self.store = store
-        self.config = config or Config(inputs=tuple(Input(path=str(path)) for path in paths))
-        self.summary = Summary()
-        self.error: BaseException | None = None
-        self._runtime: Embedded | None = None
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        store = SqliteStore(self.store)
-        try:
-            inputs = self.config.inputs
-            self._runtime = Embedded(self.config, inputs, store, lambda *_: None)
-            self.summary = following.follow(self._runtime)
-        except BaseException as error:
-            self.error = error
-        finally:
-            store.close()
-
-    def __enter__(self) -> Follow:
-        self._thread.start()
-        self.until(lambda: self._runtime is not None or self.error is not None)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.polls()
-        if self._runtime is not None:
-            self._runtime.stop = True
-        self._thread.join()
-        if kind is None and self.error is not None:
-            raise self.error
-
-    def until(self, holds: Callable[[], bool], patience_s: float = 10) -> None:
-        deadline = time.monotonic() + patience_s
-        while not holds():
-            assert self._thread.is_alive() or self.error is None, self.error
-            assert time.monotonic() < deadline, f"{self.count()} events"
-            time.sleep(0.01)
-
-    def count(self) -> int:
-        return int(rows(self.store, "SELECT count(*) AS n FROM events")[0]["n"])
-
-    def has(self, events: int) -> None:
-        """Wait until so many events are there."""
-        self.until(lambda: self.count() >= events)
-        assert self.count() == events
-
-    def polls(self, count: int = 4) -> None:
-        time.sleep(POLL_S * count + 0.1 * count)
 
 
 def add(path: Path, lines: list[str], end: str = "\n") -> None:
@@ -122,7 +53,7 @@ def test_an_unfinished_line_waits_for_its_end(folder: Path, tmp_path: Path) -> N
     with Follow(store, folder) as follow:
         add(folder / "a.log", [*LINES[:10], LINES[10][:80]], end="")
         follow.has(10)
-        follow.polls()
+        follow.polls(3)
         assert follow.count() == 10
         add(folder / "a.log", [LINES[10][80:]])
         follow.has(11)
@@ -145,13 +76,15 @@ def test_what_a_bounded_run_took_for_the_end_is_taken_back(folder: Path, tmp_pat
 
 
 @pytest.mark.parametrize("single", [False, True], ids=["folder", "file"])
-def test_rotation_by_renaming(folder: Path, tmp_path: Path, single: bool) -> None:
+@pytest.mark.parametrize("polls", range(3))
+def test_rotation_by_renaming(folder: Path, tmp_path: Path, single: bool, polls: int) -> None:
     log, store = folder / "a.log", tmp_path / "s.db"
     add(log, LINES[:100])
     with Follow(store, log if single else folder) as follow:
         follow.has(100)
         with log.open("a") as held:
             log.rename(folder / "a.log.1")
+            follow.polls(polls)
             # The writer still holds the old file for a moment.
             held.write("\n".join(LINES[100:150]) + "\n")
         add(log, LINES[150:200])
@@ -167,14 +100,21 @@ def test_rotation_by_renaming(folder: Path, tmp_path: Path, single: bool) -> Non
 
 
 @pytest.mark.parametrize("single", [False, True], ids=["folder", "file"])
-def test_rotation_by_copying_and_truncating(folder: Path, tmp_path: Path, single: bool) -> None:
+@pytest.mark.parametrize("seen", range(8))
+def test_rotation_by_copying_and_truncating(
+    folder: Path, tmp_path: Path, single: bool, seen: int
+) -> None:
+    """Whichever of the moments of the first rotation a poll falls into."""
     log, store = folder / "a.log", tmp_path / "s.db"
     add(log, LINES[:100])
     with Follow(store, log if single else folder) as follow:
         follow.has(100)
         add(log, LINES[100:120])
+        follow.polls(seen & 1)
         shutil.copy(log, folder / "a.log.1")
+        follow.polls(seen >> 1 & 1)
         os.truncate(log, 0)
+        follow.polls(seen >> 2 & 1)
         add(log, LINES[120:130])
         follow.has(130)
         # Regrown past its old size between two polls.
@@ -184,7 +124,7 @@ def test_rotation_by_copying_and_truncating(folder: Path, tmp_path: Path, single
         follow.has(300)
         shutil.copy(log, folder / "a.log.3")
         os.truncate(log, 0)
-        follow.polls()
+        follow.polls(2)
         add(log, LINES[300:310])
         follow.has(310)
     assert follow.summary.account.duplicates == 0
@@ -201,7 +141,7 @@ def test_a_copy_in_the_making_is_waited_for(folder: Path, tmp_path: Path) -> Non
         with (folder / "a.log.1").open("wb", buffering=0) as copy:
             for start in range(0, len(data), len(data) // 9):
                 copy.write(data[start : start + len(data) // 9])
-                time.sleep(POLL_S)
+                follow.polls()
         follow.polls()
     assert follow.summary.account.records == 300
 
@@ -210,11 +150,11 @@ def test_compressing_takes_its_time(folder: Path, tmp_path: Path) -> None:
     store = tmp_path / "s.db"
     data = gzip.compress("\n".join([*LINES[:300], ""]).encode())
     with Follow(store, folder) as follow:
-        follow.polls(1)
+        follow.polls()
         with (folder / "a.log.gz").open("wb", buffering=0) as copy:
             for start in range(0, len(data), len(data) // 9):
                 copy.write(data[start : start + len(data) // 9])
-                time.sleep(POLL_S)
+                follow.polls()
         follow.has(300)
     assert follow.summary.account.records == 300
     assert follow.summary.complaints == []
@@ -337,7 +277,8 @@ def test_findings_are_those_of_a_bounded_run(folder: Path, tmp_path: Path) -> No
     with Follow(store, folder) as follow:
         for start in range(0, 1500, 100):
             add(folder / "a.log", lines[start : start + 100])
-            time.sleep(POLL_S / 2)
+            if start % 300:
+                follow.polls()
         follow.until(lambda: follow.count() > 1300)
     run(store, folder)
     run(tmp_path / "whole.db", folder)

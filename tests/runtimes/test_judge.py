@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import Config, Input
-from pipeline.runtimes import follow as following
 from pipeline.runtimes import judge
 from pipeline.runtimes.judge import Judge
 from pipeline.sinks.sqlite import SqliteStore
 from tests.logs import write
+from tests.runtimes.following import Follow
 from tests.runtimes.runs import contents, nothing, rows, run, settled
-from tests.runtimes.test_follow import Follow
 
 ACL = (
     "[2026-11-20 23:52:44,144] INFO [QuorumController id=1] Replayed AccessControlEntryRecord for "
@@ -142,7 +141,6 @@ def test_meanwhile_it_judges_where_there_is_news_and_not_all_the_time(
 def test_what_is_followed_is_judged_before_it_ends(
     logs: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "POLL_S", 0.03)
     (logs / "kafka-authorizer.log").unlink()
     with Follow(store, logs) as follower:
         follower.until(lambda: store.exists() and len(found(store)) == 3)
