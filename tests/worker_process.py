@@ -34,7 +34,7 @@ class Running:
 
     def _start(self) -> None:
         self.starts += 1
-        self.process = Leash(self._command, output=self._output, grace_s=30)
+        self.process = Leash(self._command, output=self._output, grace_s=120)
 
     def keep_up(self, *more: str) -> None:
         """Start it again where it was put out of its group though nobody disturbed it, or ended

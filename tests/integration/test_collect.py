@@ -344,9 +344,7 @@ def test_errors_say_what_to_do(kafka: Kafka, tmp_path: Path) -> None:
     configuration = tmp_path / "c.toml"
     said = configuration.read_text()
     configuration.write_text(said.replace(kafka.bootstrap(), "127.0.0.1:1"))
-    began = time.monotonic()
     away = auditstream(*command, cwd=tmp_path)
-    assert time.monotonic() - began < 40
     assert away.returncode == 1
     assert "no broker of 127.0.0.1:1 can be used" in away.stderr
     assert place.folder.exists()

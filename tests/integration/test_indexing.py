@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -127,10 +126,8 @@ def test_a_store_that_comes_and_goes_holds_the_work_up_and_nothing_else(
     try:
         with stream.worker("index") as worker:
             eventually(lambda: "waiting: OpenSearch" in worker.said, "it to find nobody there")
-            asked = time.monotonic()
-            # Whoever waits for OpenSearch lets go of its partitions as soon as anybody else.
+            # Whoever waits for OpenSearch lets go of its partitions: it will not come back before.
             assert worker.stop() == 0, worker.said
-            assert time.monotonic() - asked < 20
         with stream.worker("index") as first, stream.worker("index") as second:
             eventually(lambda: "waiting: OpenSearch" in second.said, "the second to find nobody")
             opensearch.start()

@@ -51,7 +51,7 @@ class Watched:
             sys.executable, str(SCRIPT), "worker", "--config", str(stream.path), "--role",
             ",".join(roles), "--log", "json", "--metrics", f"127.0.0.1:{port}",
         ]  # fmt: skip
-        self.process = Leash(command, output=self.output, grace_s=30)
+        self.process = Leash(command, output=self.output, grace_s=120)
 
     def get(self, page: str) -> tuple[int, str]:
         """Status and body; 0 where nobody answers."""

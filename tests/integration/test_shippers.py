@@ -150,7 +150,7 @@ def shipped(broker: Broker, file: Path) -> list[Message]:
     there = consumer.list_topics(TOPIC, 20).topics[TOPIC].partitions
     consumer.assign([TopicPartition(TOPIC, number, 0) for number in there])
     found: list[Message] = []
-    left, deadline = set(there), time.monotonic() + 30
+    left, deadline = set(there), time.monotonic() + 120
     while left:
         assert time.monotonic() < deadline, f"{left} did not come to their end"
         for message in consumer.consume(1_000, 0.5):

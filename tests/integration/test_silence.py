@@ -104,7 +104,7 @@ def test_a_silence_is_told_of_once_whoever_is_killed_and_when_it_is_over(
             second.keep_up("The worker ends")
             return versions(stream, 3)()
 
-        eventually(told, "the second silence", 90, 0.2)
+        eventually(told, "the second silence", 120, 0.2)
         anew = said(stream)[2]
         assert (anew["status"], anew["version"]) == ("open", 1)
         assert anew["id"] != silent["id"]
@@ -128,7 +128,7 @@ def test_what_waits_until_it_is_deleted_is_seen(stream: StreamOn) -> None:
             return True
         return False
 
-    eventually(committed, "the members to be forgotten", 60, 0.5)
+    eventually(committed, "the members to be forgotten", 120, 0.5)
     consumer.close()
     send(stream, 4)
     sent = time.time()

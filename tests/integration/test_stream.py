@@ -146,10 +146,10 @@ def test_what_waits_for_anothers_transaction_can_be_taken_away(
         other.produce(state, None, b"of nobody", partition)
     assert other.flush(30) == 0
     with stream.worker("ingest", transaction_ms=200_000) as first:
-        eventually(lambda: stream.sharing() == 1, "one to have all", 60, 0.2)
+        eventually(lambda: stream.sharing() == 1, "one to have all", 120, 0.2)
         with stream.worker("ingest", "detect"):
             # Else it would go on waiting until the group does without it, and end for that.
-            eventually(lambda: stream.sharing() == 2, "both to have a share", 60, 0.2)
+            eventually(lambda: stream.sharing() == 2, "both to have a share", 120, 0.2)
             assert first.stop() == 0, first.said
             assert stream.holds("events") == 0
             other.abort_transaction(30)

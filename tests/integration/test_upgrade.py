@@ -47,7 +47,7 @@ def test_two_releases_read_each_other(kafka: Kafka, tmp_path: Path) -> None:
             stream.worker("ingest", "detect", session_s=15),
             stream.worker("ingest", "detect", session_s=15, later=True),
         ):
-            eventually(lambda: stream.sharing() == 2, "both to have a share", 60, 0.2)
+            eventually(lambda: stream.sharing() == 2, "both to have a share", 120, 0.2)
             stream.collect()
             stream.finish()
             assert stream.view().differences(embedded(stream.path, tmp_path)) == []

@@ -41,7 +41,7 @@ class Worker:
         folder.mkdir()
         self._folder = folder
         command = [sys.executable, str(SCRIPT), json.dumps(options | {"folder": str(folder)})]
-        self.process = Leash(command, output=folder / "output.log", grace_s=30)
+        self.process = Leash(command, output=folder / "output.log", grace_s=120)
 
     @property
     def said(self) -> str:
