@@ -124,7 +124,7 @@ def check(deed: Deed) -> None:
         "DefaultDeny",
     )
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_standard_authorizers_lines_are_read_back(deed: Deed) -> None:
     check(deed)
 
@@ -141,7 +141,7 @@ PIECES = st.lists(
     st.sampled_from(["192.0.2.7", "2001:db8::7", "broker-1"]),
     st.sampled_from(["DefaultDeny", "MatchingAcl(acl)", ACL.format("ALLOW"), "MatchingAcl( is )"]),
 )
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_what_is_read_at_once_is_read_the_same(
     deed: Deed, principal: str, name: str, host: str, rule: str
 ) -> None:
@@ -169,13 +169,13 @@ def test_what_is_read_at_once_is_read_the_same(
         "Fetch",
     )
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_acl_authorizers_lines_are_read_back(deed: Deed) -> None:
     check(deed)
 
 
 @given(deeds("simple"))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_simple_acl_authorizers_lines_are_read_back_but_for_what_a_client_appends(
     deed: Deed,
 ) -> None:

@@ -97,7 +97,7 @@ def test_random_sets(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@settings(max_examples=150, derandomize=True, database=None)
 @given(data=st.data())
 def test_small_sets(name: str, data: st.DataObject) -> None:
     """As above, with hypothesis choosing, so that what fails is small."""

@@ -48,7 +48,7 @@ def inputs(folder: Path, said: dict[str, Any]) -> list[Input]:
     return [Input(path=str(folder / name), **said) for name in ("a.log", "b.log")]
 
 
-@settings(max_examples=6, deadline=None, phases=(Phase.generate,))
+@settings(max_examples=6, phases=(Phase.generate,))
 @given(configs, configs, labels, labels, st.data())
 def test_whatever_was_configured(
     before: Any, after: Any, then: Any, today: Any, data: st.DataObject

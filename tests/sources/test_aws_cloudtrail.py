@@ -54,7 +54,7 @@ def holds(done: Fed) -> None:
 
 
 @needs_ocsf
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.data())
 def test_any_value_in_any_field_is_an_event_or_a_reason(data: st.DataObject) -> None:
     said = data.draw(st.sampled_from(RECORDS))
@@ -185,7 +185,6 @@ def test_a_record_may_hold_what_envelopes_are_called() -> None:
 
 @given(st.text() | st.builds(lambda t: '{"eventSource" "eventName" "Records"' + t, st.text()))
 @example('{"eventSource":"eventName":"detail"' + "[" * 100_000)
-@settings(deadline=None)
 def test_recognising_never_raises(text: str) -> None:
     assert SOURCE.recognise is not None
     SOURCE.recognise(text)
@@ -292,7 +291,7 @@ def test_a_session_is_a_change_unless_a_service_of_aws_opens_it(call: str) -> No
     "service", ["iam", "kms", "s3", "secretsmanager", "cloudtrail", "kafka", "sts"]
 )
 @given(st.from_regex(r"[A-Z][a-z]{2,9}[A-Z][A-Za-z]{0,20}", fullmatch=True))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_every_change_of_what_is_guarded_has_a_deed(service: str, call: str) -> None:
     said = record(service, call, readOnly=False)
     if kind_of(service, call, said, stated(said), {}).class_uid != 6003:

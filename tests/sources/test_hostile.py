@@ -31,7 +31,7 @@ def deed(event: Event) -> tuple[str, str, str, str]:
 # Any bytes at all.
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.binary(max_size=300), max_size=12))
 def test_random_bytes_raise_nothing_and_are_accounted_for(values: list[bytes]) -> None:
     for where in STREAMS:
@@ -45,7 +45,7 @@ LINES = [line for path in paths() for line in load(path)["lines"]]
 CARRIERS: list[Callable[[str], bytes]] = [str.encode, filebeat, vector, fluent_bit, docker, cri, kubernetes]  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_damaged_lines_raise_nothing_and_are_accounted_for(data: st.DataObject) -> None:
     """Goldens with bytes overwritten, cut out and doubled, in any carrier, whole and one by one."""
@@ -62,7 +62,7 @@ def test_damaged_lines_raise_nothing_and_are_accounted_for(data: st.DataObject) 
     assert whole == single
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.randoms(use_true_random=False), st.integers(0, 10_000))
 def test_any_split_of_a_busy_brokers_log_gives_the_same(chance: random.Random, seed: int) -> None:
     found = records(broker_lines(60, seed=seed, forged=True))
@@ -302,7 +302,7 @@ NAME = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(NAME, st.sampled_from(["group", "login"]))
 def test_a_forger_who_does_not_complete_his_head_convinces_nobody(name: str, kind: str) -> None:
     """Whoever closes his head as the layout does (logger and rule) and swallows the real end leaves

@@ -216,7 +216,7 @@ DOCUMENTS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.data())
 def test_any_value_in_any_field_is_an_event_a_rule_or_a_reason(data: st.DataObject) -> None:
     whole = data.draw(st.sampled_from(DOCUMENTS))

@@ -47,7 +47,7 @@ def legs(fed: Fed) -> list[str]:
     return [event.leg for event in fed.events if event.operation == "TopicRecord"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(*[st.text(st.sampled_from("ab,=() :'\n|"), max_size=12)] * 3)
 def test_a_rule_is_read_as_it_was_written(name: str, principal: str, host: str) -> None:
     found = acl(
@@ -58,7 +58,7 @@ def test_a_rule_is_read_as_it_was_written(name: str, principal: str, host: str) 
     assert not found.ambiguous
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(WORDS), max_size=12).map("".join))
 def test_a_refused_name_makes_no_result_of_another_topic(name: str) -> None:
     text = (
@@ -72,7 +72,7 @@ def test_a_refused_name_makes_no_result_of_another_topic(name: str) -> None:
     assert len(items) == 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(LINES), st.integers(0, 400), st.text(max_size=20), st.integers(0, 20))
 def test_damaged_messages_raise_nothing(line: str, at: int, text: str, gone: int) -> None:
     damaged = line[:at] + text + line[at + gone :]

@@ -90,7 +90,7 @@ LINES = list(broker_lines(900))
 WHOLE = list(INGESTING.work(RawPartition({}), batch(list(records(LINES, 3)))))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(1, 899), max_size=8))
 def test_no_split_and_no_change_of_worker_can_tell(cuts: list[int]) -> None:
     taken = list(records(LINES, 3))
