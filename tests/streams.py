@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -341,20 +342,40 @@ class StreamOn:
         finally:
             consumer.close()
 
-    def finish(self, timeout_s: float = 240, roles: Sequence[str] = ("ingest", "detect")) -> None:
-        """Wait until all that is in the raw topics has led to all it leads to.
+    def dies(self, role: str, point: str, turn: int) -> None:
+        """Have a worker of a role killed at such a point, a number of `POINTS`, of its work."""
+        said = ""
+        # What dies is soon to be missed: a stall may have put it out before it came there.
+        for _ in range(4):
+            with self.worker(role, die=point, turn=turn) as doomed:
+                self.eventually(doomed.ended, f"death at {point}")
+                if doomed.process.kill() == -signal.SIGKILL:
+                    return
+                said += doomed.said
+        raise AssertionError(f"no death at {point}: {said}")
+
+    def eventually(
+        self, condition: Callable[[], bool], what: str, timeout_s: float = 240, pause_s: float = 0.3
+    ) -> None:
+        """Wait for something that workers do.
 
         A worker that was put out of its group by a stall of the machine ends, as it should, and is
         started again, as by whatever watches it.
         """
 
-        def done() -> bool:
+        def so() -> bool:
             for worker in self._watched:
                 worker.keep_up()
-            return self.finished(roles)
+            return condition()
 
+        eventually(so, what, timeout_s, pause_s)
+
+    def finish(self, timeout_s: float = 240, roles: Sequence[str] = ("ingest", "detect")) -> None:
+        """Wait until all that is in the raw topics has led to all it leads to."""
         try:
-            eventually(done, f"{self.name} to be worked off", timeout_s, 0.3)
+            self.eventually(
+                lambda: self.finished(roles), f"{self.name} to be worked off", timeout_s
+            )
         except AssertionError as error:
             said = "\n".join(
                 f"{path.parent.name}: {line}"

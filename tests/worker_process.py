@@ -12,8 +12,12 @@ from typing import Any
 from pipeline.lab.leash import Leash
 
 WORKER = Path(__file__).parent / "runtimes" / "kafka" / "dying.py"
-_PUT_OUT = ("UNKNOWN_MEMBER_ID", "ILLEGAL_GENERATION", "FENCED", "INVALID_PRODUCER_EPOCH")
-"""What a worker says that was away for longer than its group or its transaction waits."""
+_PUT_OUT = (
+    "UNKNOWN_MEMBER_ID", "UnknownMemberIdError", "ILLEGAL_GENERATION", "IllegalGenerationError",
+    "offsets were not committed", "FENCED", "INVALID_PRODUCER_EPOCH", "_TIMED_OUT", "nobody answers",
+)  # fmt: skip
+"""What a worker says that was away, or alone, for longer than its group, its transaction or it
+itself waits."""
 
 
 class Running:

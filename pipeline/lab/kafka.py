@@ -188,7 +188,7 @@ class Kafka(Server):
         )
         output = self.folder / "format.log"
         leash = Leash(command, output=output)
-        status = leash.wait(60)
+        status = leash.wait(240)
         arguments.unlink()
         if status:
             raise NotStarted(f"the storage could not be formatted: {complaints(output)}")

@@ -75,7 +75,7 @@ class OpenSearch(Server):
         properties: Mapping[str, Any] | None = None,
         optimised: bool = False,
     ) -> None:
-        super().__init__(folder, "OpenSearch", start_s=240)
+        super().__init__(folder, "OpenSearch")
         self.security = security
         self.users = {ADMIN: secrets.token_urlsafe(24), **(users or {})} if security else {}
         self._heap_mib, self._optimised = heap_mib, optimised

@@ -29,7 +29,7 @@ class Server(ABC):
     What `_prepare` enters into `_claims` is left when the server has ended.
     """
 
-    def __init__(self, folder: Path, name: str, start_s: float = 60) -> None:
+    def __init__(self, folder: Path, name: str, start_s: float = 240) -> None:
         self.folder = folder
         self._name, self._start_s = name, start_s
         self._java: Java | None = None

@@ -19,7 +19,7 @@ _INDEXING = (("index",), ("index",))
 _STARTED_S = 4.0
 _TROUBLED_S = 90.0
 _LONGEST_ABSENCE_S = 2.0
-SESSION_S = 2.0
+SESSION_S = 4.0
 """How long a silent worker is waited for."""
 
 

@@ -37,7 +37,7 @@ def stream(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> StreamOn:
         f'[[inputs]]\npath = "{path}"\ncluster = "kafka-1"\nzone = "UTC"\n'
         f'[opensearch]\nurl = "http://127.0.0.1:{nowhere}"\n'
     )
-    return StreamOn(kafka, folder / "s", "metrics", config, partitions=2, session_s=6)
+    return StreamOn(kafka, folder / "s", "metrics", config, partitions=2, session_s=30)
 
 
 class Watched:
@@ -144,7 +144,8 @@ def _is_what_the_topics_hold(watched: Watched, stream: StreamOn) -> None:
     findings = stream.rows("findings", "finding")
     assert findings
     by_detector = Counter((row["detector"], row["status"]) for row in findings)
-    assert watched.by("finding_versions_total", "detector", "status") == by_detector
+    said = lambda: watched.by("finding_versions_total", "detector", "status") == by_detector  # noqa: E731
+    eventually(said, "all findings to be counted")
     ids = Counter(detector for detector, _ in {(row["detector"], row["id"]) for row in findings})
     assert watched.by("findings_total", "detector") == {(d,): n for d, n in ids.items()}
     assert watched.total("records_total", work="estates") > 0
@@ -164,9 +165,10 @@ def test_one_that_waits_for_opensearch_lives_and_says_how_far_it_is_behind(
     behind = lambda: watched.total("lag_records", topic=events) == held  # noqa: E731
     eventually(behind, "the lag")
     assert held > 0
-    assert watched.total("lag_seconds", topic=events) > 0
+    # Each of these is looked at once a second.
+    eventually(lambda: watched.total("lag_seconds", topic=events) > 0, "the lag in seconds")
+    eventually(lambda: watched.total("ready", check="brokers") == 1, "the brokers' answer")
     assert watched.total("ready", check="opensearch") == 0
-    assert watched.total("ready", check="brokers") == 1
     assert any("waiting: OpenSearch" in line["message"] for line in watched.log())
 
 
@@ -179,8 +181,8 @@ def test_brokers_that_go_and_come_back(kafka: Kafka, workers: tuple[Watched, Wat
         assert watched.total("ready", check="brokers") == 0
     finally:
         kafka.start()
-    eventually(watched.says("ready", 200), "it to be ready again", 120)
-    assert watched.total("ready") == 4
+    eventually(watched.says("ready", 200), "it to be ready again")
+    eventually(lambda: watched.total("ready") == 4, "all four to be ready")
     assert watched.process.stop() == 0, watched.output.read_text()
     assert other.process.stop() == 0, other.output.read_text()
     # Nothing was lost, and the level says so.

@@ -66,7 +66,7 @@ def test_a_worker_killed_in_mid_batch_repeats_only_what_was_not_committed(
 ) -> None:
     copying = Copying(kafka, tmp_path, "killed")
     copying.feed(lines(6_000))
-    with copying.worker(**SLOWER, session_s=6) as worker:
+    with copying.worker(**SLOWER, session_s=20) as worker:
         copying.meanwhile(lambda: len(worker.journal("done")) > 4 and worker.busy(), "some batches")
         worker.process.kill()
     committed = copying.committed()
@@ -110,7 +110,7 @@ def test_a_batch_is_finished_before_its_partition_goes(kafka: Kafka, tmp_path: P
 def test_a_zombie_cannot_commit_and_ends(kafka: Kafka, tmp_path: Path) -> None:
     copying = Copying(kafka, tmp_path, "zombie", partitions=1)
     copying.feed(lines(3_000))
-    with copying.worker(**SLOWER, session_s=6) as zombie:
+    with copying.worker(**SLOWER, session_s=20) as zombie:
         copying.meanwhile(lambda: bool(zombie.journal("done")) and zombie.busy(), "a batch")
         zombie.signal(signal.SIGSTOP)
         with copying.worker() as heir:
@@ -203,7 +203,7 @@ def test_a_restarted_broker_costs_nothing(kafka: Kafka, tmp_path: Path) -> None:
         kafka.stop()
         time.sleep(1)
         kafka.start()
-        copying.finish(120)
+        copying.finish(240)
         assert worker.process.running, worker.said[-3_000:]
         assert worker.process.stop() == 0
     # The worker lived on, so it had no reason to repeat anything.
@@ -284,12 +284,12 @@ def test_batches_are_many_times_faster_than_records(kafka: Kafka, tmp_path: Path
     copying = Copying(kafka, tmp_path, "rates", partitions=2)
     count = 40_000
     copying.feed(lines(count))
-    rates = []
+    costs = []
     for number, single in enumerate((True, False)):
         options = {"expected": count, "single": single, "group": f"rates{number}"}
         with copying.worker(**options) as worker:
-            eventually(lambda: bool(worker.journal("counted")), "the count", 120)
+            eventually(lambda: bool(worker.journal("counted")), "the count", 240)
             assert int(worker.journal("counted")[0][0]) == count
-            rates.append(count / float(worker.journal("counted")[0][1]))
+            costs.append(float(worker.journal("counted")[0][1]))
             worker.process.stop()
-    assert rates[1] > 5 * rates[0], rates
+    assert costs[0] > 5 * costs[1], costs

@@ -15,7 +15,6 @@ from pipeline.runtimes.kafka.states import read_whole
 from pipeline.runtimes.kafka.wires import registered, subject
 from tests.logs import broker_lines, write
 from tests.runtimes.kafka.dying import LATER
-from tests.runtimes.kafka.running import eventually
 from tests.servers.registry import Registry
 from tests.streams import QUICK, StreamOn, embedded
 
@@ -44,10 +43,10 @@ def test_two_releases_read_each_other(kafka: Kafka, tmp_path: Path) -> None:
         assert client.compatible(counters, json.dumps(later))
         client.register(counters, json.dumps(later))
         with (
-            stream.worker("ingest", "detect", session_s=15),
-            stream.worker("ingest", "detect", session_s=15, later=True),
+            stream.worker("ingest", "detect", session_s=30),
+            stream.worker("ingest", "detect", session_s=30, later=True),
         ):
-            eventually(lambda: stream.sharing() == 2, "both to have a share", 120, 0.2)
+            stream.eventually(lambda: stream.sharing() == 2, "both to have a share")
             stream.collect()
             stream.finish()
             assert stream.view().differences(embedded(stream.path, tmp_path)) == []

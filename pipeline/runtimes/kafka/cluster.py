@@ -31,7 +31,7 @@ from pipeline.runtimes.kafka.connection import client
 from pipeline.runtimes.kafka.producing import Sending
 from pipeline.streaming import Streaming
 
-_CALL_S = 10.0
+_CALL_S = 30.0
 _ATTEMPT_S = 2.0
 _QUIET = 0
 _NOT_ALLOWED = "; `auditstream topics plan --acls table` says what is needed"

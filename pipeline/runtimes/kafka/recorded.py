@@ -27,7 +27,7 @@ from pipeline.runtimes.kafka.cluster import Cluster
 from pipeline.stages.recognise import Look
 from pipeline.streaming import RawTopic
 
-_CALL_S = 10.0
+_CALL_S = 30.0
 _IDLE_S = 60.0
 """How long brokers may deliver nothing before they count as away."""
 _BATCH = 1000

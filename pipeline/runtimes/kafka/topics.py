@@ -31,7 +31,7 @@ COMPACTED: Final = ("clocks", "accounts", "state", "changes", "findings")
 _OTHERS: Final = ("events", "dead-letters")
 
 _DAY_MS = 86_400_000
-_PATIENCE_S = 15.0
+_PATIENCE_S = 60.0
 _MARK = b"topics\0"
 _APPLY = "run `auditstream topics apply`"
 

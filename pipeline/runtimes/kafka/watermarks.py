@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from pipeline.runtimes.kafka.patience import GivenUp, LeftOff, never
 
-_PATIENCE_S = 20.0
+_PATIENCE_S = 60.0
 _CALL_S = 2.0
 _PAUSE_S = 0.5
 _PASSING = (

@@ -29,7 +29,7 @@ from pipeline.runtimes.kafka.fetching import Limits
 from pipeline.runtimes.kafka.producing import Outgoing, Producing, Sending
 from pipeline.runtimes.kafka.transport import Batch
 
-TIMING = Timing(session_s=20, heartbeat_s=1, rebalance_s=20, request_s=20, commit_s=0.5)
+TIMING = Timing(session_s=45, heartbeat_s=1, rebalance_s=90, request_s=120, commit_s=0.5)
 """Longer than a busy machine stalls: whoever is missed repeats."""
 
 
@@ -81,15 +81,15 @@ async def pause(app: Application, pause_s: float) -> None:
 
 
 def count(app: Application, options: dict[str, Any], journal: Journal) -> None:
-    """Have `app` count records until there are `expected`, and tell what that took."""
+    """Have `app` count records until there are `expected`, and tell what that took, in seconds of processor time."""
     seen, began = 0, 0.0
 
     def saw(records: int) -> None:
         nonlocal seen, began
-        began = began or time.perf_counter()
+        began = began or time.process_time()
         seen += records
         if seen >= options["expected"]:
-            journal.write("counted", seen, time.perf_counter() - began, time.process_time())
+            journal.write("counted", seen, time.process_time() - began)
 
     if options.get("single"):
         app.transport = Transport(app.conf.broker_consumer, app)
