@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 
 
 def main() -> int:
@@ -14,7 +15,8 @@ def main() -> int:
     told = signal.getsignal(signal.SIGINT)
     if told is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from pipeline.cli.main import main as command
+    from pipeline.cli import main as command
 
+    command.groups(sys.argv[1:])
     signal.signal(signal.SIGINT, told)
-    return command()
+    return command.main()

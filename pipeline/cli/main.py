@@ -10,32 +10,36 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
 from io import TextIOWrapper
-from typing import NoReturn
+from types import ModuleType
+from typing import Final, NoReturn
 
-from pipeline.cli import (
-    about,
-    changes,
-    collect,
-    dashboards,
-    doctor,
-    hold,
-    lab,
-    opensearch,
-    reconcile,
-    registry,
-    replay,
-    retention,
-    run,
-    show,
-    topics,
-    worker,
-)
 from pipeline.cli.present import clean, drop_output
 from pipeline.errors import AuditstreamError
 
 _INTERRUPTED = 130
+
+_GROUPS: Final = {
+    "run": ("run",),
+    "collect": ("collect",),
+    "worker": ("worker",),
+    "topics": ("topics",),
+    "registry": ("registry",),
+    "opensearch": ("opensearch",),
+    "dashboards": ("dashboards",),
+    "reconcile": ("reconcile",),
+    "retention": ("retention",),
+    "hold": ("hold",),
+    "replay": ("replay",),
+    "show": ("events", "findings", "dead-letters"),
+    "changes": ("changes", "timeline"),
+    "about": ("sources", "detectors", "schema", "config", "broker-logging"),
+    "doctor": ("doctor",),
+    "lab": ("lab",),
+}
+"""By module beside this one, the commands it adds. To load all takes twice as long as one."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -45,8 +49,15 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\nTry `{self.prog} --help`.\n")
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
+def groups(argv: Sequence[str]) -> list[ModuleType]:
+    """The modules that know these arguments, loaded: one, or all where that cannot be told."""
+    asked = argv[0] if argv else ""
+    names = [name for name, commands in _GROUPS.items() if asked in commands] or list(_GROUPS)
+    return [import_module(f"pipeline.cli.{name}") for name in names]
+
+
+def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """What parses these arguments; without any, all there may be."""
     top = _Parser(
         prog="auditstream",
         description="Turns the audit exhaust of a Kafka estate into detections and evidence.",
@@ -54,24 +65,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"auditstream {version('auditstream')}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for group in (
-        run,
-        collect,
-        worker,
-        topics,
-        registry,
-        opensearch,
-        dashboards,
-        reconcile,
-        retention,
-        hold,
-        replay,
-        show,
-        changes,
-        about,
-        doctor,
-        lab,
-    ):
+    for group in groups(argv):
         group.add(commands)
     return top
 
@@ -86,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Names are anything, and not every terminal's encoding can say them.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        arguments = parser().parse_args(argv)
+        given = sys.argv[1:] if argv is None else argv
+        arguments = parser(given).parse_args(given)
         status = int(arguments.run(arguments))
         sys.stdout.flush()
         return status

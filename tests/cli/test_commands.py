@@ -39,16 +39,6 @@ def log(tmp_path: Path) -> Path:
     return write(tmp_path / "server.log", broker_lines(1500))
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main([name, "--help"])
-    assert ended.value.code == 0
-    told = capsys.readouterr()
-    assert told.err == ""
-    assert told.out.startswith(f"usage: auditstream {name}")
-
-
 def test_help_says_what_there_is(empty: Path) -> None:
     done = auditstream("--help", cwd=empty)
     assert (done.returncode, done.stderr) == (0, "")
@@ -279,7 +269,7 @@ def test_a_reader_that_goes_away_is_no_error(empty: Path, log: Path, format_: st
     assert process.stderr is not None
     assert process.stderr.read() == ""
     process.stderr.close()
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
 
 
 def test_output_that_cannot_be_written_is_an_error(empty: Path, log: Path) -> None:
