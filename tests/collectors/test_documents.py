@@ -109,7 +109,7 @@ def cut(data: bytes) -> bool:
 # Every form.
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(elements, st.sampled_from(ARRAYS), sizes)
 def test_elements_come_out_as_they_went_in(
     several: list[Any], form: Callable[[Sequence[Any]], str], pieces: list[int]
@@ -123,7 +123,7 @@ def test_elements_come_out_as_they_went_in(
     assert not cut(data)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(elements, st.sampled_from(OBJECTS), sizes)
 def test_objects_come_out_as_they_went_in(
     several: list[Any], form: Callable[[Sequence[Any]], str], pieces: list[int]
@@ -135,7 +135,7 @@ def test_objects_come_out_as_they_went_in(
     assert not cut(data)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(elements, st.sampled_from(ARRAYS)), min_size=1, max_size=4), sizes)
 def test_documents_stand_one_behind_the_other(
     several: list[tuple[list[Any], Callable[[Sequence[Any]], str]]], pieces: list[int]
@@ -294,7 +294,7 @@ def test_elements_that_are_no_objects_are_lines_too() -> None:
     assert [line for line in found if b"a" in line] == [b'{"a":1}', b'[{"a":2}]', b'{"a":3}', b'{"a":4}']  # fmt: skip
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.sampled_from(['{"Records":[', "{", "}", "[", "]", ",", ":", '"', "\\", "\n", '"id"', "1", " ", "é", '{"id":', "x"]),

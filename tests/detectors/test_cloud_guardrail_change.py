@@ -204,7 +204,7 @@ def says(rows: list[Any], effect: str, action: str, resource: str) -> bool:
     )
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(STATEMENTS, STATEMENTS)
 def test_whatever_is_opened_or_denied_no_more_is_found(before: list[Any], after: list[Any]) -> None:
     more = any(
@@ -270,7 +270,7 @@ def test_a_trail_that_records_less_is_found(before: list[Any], after: list[Any])
     found_if_less(before, after)
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(restriction("eventName"), restriction("eventName"))
 def test_one_restriction_against_another(before: dict[str, Any], after: dict[str, Any]) -> None:
     fields = {"eventCategory": {"equals": ["Data"]}, "resources.type": {"equals": [OBJECTS]}}
@@ -281,7 +281,7 @@ NAMED = st.lists(st.sampled_from((*VALUES["eventName"], "GetObjectAcl", "PutAcl"
                  max_size=2, unique=True)  # fmt: skip
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(NAMED, restriction("eventName"))
 def test_of_names_it_is_found_if_and_only_if_one_is_recorded_no_more(
     names: list[str], after: dict[str, Any]

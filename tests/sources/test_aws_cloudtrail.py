@@ -54,7 +54,7 @@ def holds(done: Fed) -> None:
 
 
 @needs_ocsf
-@settings(max_examples=500)
+@settings(max_examples=250)
 @given(st.data())
 def test_any_value_in_any_field_is_an_event_or_a_reason(data: st.DataObject) -> None:
     said = data.draw(st.sampled_from(RECORDS))

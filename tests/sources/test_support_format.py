@@ -72,7 +72,7 @@ def test_the_model_has_the_schemas_fields_and_conditions() -> None:
     assert Statement.model_fields["payload_access"].get_default() is False
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(mutated())
 @example({**PLAIN, "v": 1.0})
 @example({**PLAIN, "v": True})

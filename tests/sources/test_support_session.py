@@ -83,7 +83,7 @@ def expected(document: dict[str, Any], event: str) -> SupportRecord:
     )  # fmt: skip
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(statements())
 def test_any_record_comes_back_whole(document: dict[str, Any]) -> None:
     done = fed(document)
@@ -100,7 +100,7 @@ def test_any_record_comes_back_whole(document: dict[str, Any]) -> None:
 
 
 @needs_ocsf
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(statements().filter(lambda document: in_order(document, instant)))
 def test_any_record_is_valid_ocsf(document: dict[str, Any]) -> None:
     assert validator().problems(said(document)) == []

@@ -107,7 +107,7 @@ ours = st.recursive(
 ).map(lambda value: orjson.dumps({"ours": value}).decode())  # fmt: skip
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     st.lists(ours, min_size=1, max_size=4),
     st.lists(st.sampled_from(sorted(OBJECTS)), min_size=1, max_size=4),
@@ -123,7 +123,7 @@ def test_objects_come_out_of_any_envelopes_as_they_went_in(
     assert [line.number for line in found] == list(range(size))
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.sampled_from(["a line", "é", decision(START, "User:alice")]), min_size=1, max_size=4

@@ -120,7 +120,7 @@ def test_every_source_that_repeats_has_examples_that_are_cast() -> None:
     assert of_moulds == names != set()
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.integers(0, 10_000),
     st.lists(st.integers(0, 399), max_size=6),
@@ -134,7 +134,7 @@ def test_whatever_a_broker_says(seed: int, cuts: list[int], received: int, data:
     same(records(lines, received), cuts)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.lists(st.sampled_from(["a", "%", "%d", "%%b", "\t", "] ", " (", "é", "\\", '"', "\x00"])))
 def test_whatever_a_name_holds(parts: list[str]) -> None:
     name = "".join(parts)
