@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
-import time
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-from tests.commands import auditstream, start, summary
+from pipeline.runtimes.embedded import COMMIT_EVENTS
+from tests.commands import auditstream, summary
 from tests.logs import broker_lines, write
 
-_STARTED_S = 0.4
+_KILLED = """
+import os, sys, threading
+from pipeline.cli.main import main
+from pipeline.runtimes import embedded
+apply = embedded.Embedded.apply
+timer = threading.Timer(float(sys.argv[1]), os.kill, (os.getpid(), 9))
+timer.daemon = True
+
+def first(*given):
+    embedded.Embedded.apply = apply
+    timer.start()
+    apply(*given)
+embedded.Embedded.apply = first
+embedded.COMMIT_EVENTS = int(sys.argv[2])
+sys.exit(main(sys.argv[3:]))
+"""
+"""The command, killed so many seconds after its work began: how long it takes to load is no matter."""
 
 
 class Kill(NamedTuple):
-    """One process that was killed: how long it ran, and what the store then had."""
+    """One process that was killed: how long it worked, and what the store then had."""
 
     number: int
     after_s: float
@@ -46,24 +65,27 @@ def _arguments(folder: Path, store: Path) -> tuple[str, ...]:
     return "run", "--input", f"auto={folder}", "--store", str(store), "--summary", "json"
 
 
-def killed(folder: Path, store: Path, kills: int, seconds: float, seed: int, tell: Tell) -> int:
-    """Start a run, kill it at a random moment, again and again; how often it came to that.
+def killed(
+    folder: Path, store: Path, kills: int, seconds: float, seed: int, tell: Tell,
+    commit_events: int = COMMIT_EVENTS,
+) -> int:  # fmt: skip
+    """Start a run that is killed at a random moment of its work, again and again; how often it came
+    to that.
 
     Args:
         seconds: how long an undisturbed run takes.
+        commit_events: after how many events a run commits.
     """
     random, number = Random(seed), 0
     while number < kills:
-        process = start(*_arguments(folder, store), cwd=folder)
-        after = _STARTED_S + random.random() * 1.2 * seconds / kills
-        began = time.monotonic()
-        while time.monotonic() - began < after and process.poll() is None:
-            time.sleep(0.005)
-        ended = process.poll() is not None
-        process.kill()
-        _, complaints = process.communicate()
-        if ended:
-            assert process.returncode == 0, complaints
+        after = random.random() * 1.2 * seconds / kills
+        command = [sys.executable, "-c", _KILLED, str(after), str(commit_events)]
+        done = subprocess.run(
+            [*command, *_arguments(folder, store)],
+            check=False, cwd=folder, capture_output=True, text=True,
+        )  # fmt: skip
+        if done.returncode != -signal.SIGKILL:
+            assert done.returncode == 0, done.stderr
             break
         number += 1
         tell(Kill(number, after, *_progress(store)))

@@ -107,7 +107,7 @@ class Place:
         there = consumer.list_topics(self.topic, 20).topics[self.topic].partitions
         consumer.assign([TopicPartition(self.topic, number, 0) for number in there])
         raw, left, out = RawTopic(topic=self.topic), set(there), []
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while left:
             assert time.monotonic() < deadline, f"{left} did not come to their end"
             for message in consumer.consume(10_000, 0.2):
@@ -281,37 +281,6 @@ def test_growing_files_are_followed_through_rotation_and_truncation(place: Place
     assert not any(e.found.end for e in sent)
 
 
-def test_a_killed_collector_leaves_nothing_out(place: Place) -> None:
-    count = 25_000
-    (place.folder / "a.log").write_bytes(written(*lines(0, count)))
-    (place.folder / "b.log").write_bytes(written(*lines(500_000, count)))
-    command = ("collect", "--config", "c.toml", "--input", "auto=*.log")
-    killed = 0
-    for more in (1, 2_500, 5_000, 7_500):
-        process = start(*command, cwd=place.folder)
-        began = place.count()
-        try:
-            # On a busy machine it may have sent all the rest before we have counted.
-            eventually(
-                lambda: process.poll() == 0 or place.count() >= began + more,  # noqa: B023
-                "something sent",
-            )
-        finally:
-            process.kill()
-            killed += process.wait() == -signal.SIGKILL
-            process.communicate()
-    assert killed
-    place.collect("--input", "auto=*.log")
-    arrived = place.lines()
-    assert sorted(arrived) == sorted([*lines(0, count), *lines(500_000, count)])
-    places = {(e.key, e.headers["audit-stream"], e.headers["audit-offset"]) for e in place.sent()}
-    assert len(places) == 2 * count + 2
-    assert place.count() > len(places)
-    found = place.run("topic.db", "--input", f"auto=kafka:{place.topic}")
-    assert found["events"] == 2 * count
-    assert found["duplicates"] == 0
-
-
 def test_a_second_collector_is_refused(place: Place) -> None:
     (place.folder / "a.log").write_bytes(written(*lines(0, 5)))
     command = ("collect", "--config", "c.toml", "--input", "auto=a.log")
@@ -380,7 +349,7 @@ def test_records_without_headers_are_streams_by_key(place: Place) -> None:
             place.topic, line(number) + b"\n" * (number % 2), b"%d" % (number % 4),
             headers=headers if number % 3 else None,
         )  # fmt: skip
-    producer.flush(20)
+    producer.flush(120)
     (place.folder / "c.toml").write_text(
         (place.folder / "c.toml").read_text()
         + f'[[kafka.raw]]\ntopic = "{place.topic}"\ncluster = "prod"\nhost = "broker-1"\n'

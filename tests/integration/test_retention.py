@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -33,7 +35,7 @@ from pipeline.sinks.opensearch_roles import RETENTION as ROLE
 from pipeline.sinks.opensearch_scan import Scan
 from schemas import indices
 from schemas.indices import DAY_MS
-from tests.commands import exit_status, start
+from tests.commands import exit_status
 from tests.retention.dropping import (
     LATER,
     ME,
@@ -51,6 +53,22 @@ from tests.roles import fails, given, spared
 from tests.stores import section
 
 pytestmark = pytest.mark.integration
+
+KILLED = """
+import os, signal, sys
+from itertools import count
+from pipeline.cli.main import main
+from pipeline.sinks.opensearch_dropping import OpenSearchRetention
+delete, deletions = OpenSearchRetention._delete, count(1)
+
+def killed(*given):
+    if next(deletions) == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    delete(*given)
+OpenSearchRetention._delete = killed
+sys.exit(main(sys.argv[1:]))
+"""
+"""The command, killed when it has deleted three indices and recorded a fourth."""
 
 
 @pytest.fixture(scope="module")
@@ -320,12 +338,10 @@ def test_plan_hold_apply_killed_and_apply_again_upon_a_year(
     goes = {name: one["events"] for name, one in said.items() if one["state"] == "due"}
     assert len(goes) > 8
     assert held not in goes
-    process = start("retention", "apply", "--config", config, cwd=config.parent)
-    while len(there(admin)) > len(before) - 3:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert set(before) - set(there(admin)) < set(goes)
+    command = [sys.executable, "-c", KILLED, "retention", "apply", "--config", str(config)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    gone = set(before) - set(there(admin))
+    assert len(gone & set(goes)) == len(gone) == 3
     assert exit_status("retention", "apply", "--config", config) == 0
     assert "events removed" in capsys.readouterr().out
     assert there(admin) == {name: n for name, n in before.items() if name not in goes}

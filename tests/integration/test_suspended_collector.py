@@ -1,5 +1,5 @@
-"""A collector that did not run for a while, as on a machine that slept: all of a file arrives, and
-its beginning before what follows."""
+"""A collector that did not run for a while, as on a machine that slept, or was killed: all of a file
+arrives, and its beginning before what follows."""
 
 from __future__ import annotations
 
@@ -14,21 +14,39 @@ from pathlib import Path
 import pytest
 
 from pipeline.lab.kafka import Kafka
-from tests.integration.test_collect import Place
+from tests.integration.test_collect import Place, lines, written
 from tests.logs import authorizer_lines
-from tests.runtimes.kafka.running import eventually
 
-HASTY = """
-import sys
-from functools import partial
-import pipeline.runtimes.kafka.collecting as collecting
+SIGNALLED = """
+import os, sys
+from itertools import count
 from pipeline.cli.main import main
+from pipeline.runtimes.kafka.collecting import _Outbox
 
-collecting.Sending = partial(collecting.Sending, delivery_ms=1000)
+number, last = int(sys.argv.pop(1)), int(sys.argv.pop(1))
+put, puts = _Outbox.put, count(1)
+
+def put_and_signal(outbox, *record):
+    put(outbox, *record)
+    at = next(puts)
+    if at == (last + 1) // 2:
+        outbox.flush()
+    if at == last:
+        os.kill(os.getpid(), number)
+
+_Outbox.put = put_and_signal
 sys.exit(main(sys.argv[1:]))
 """
-"""The command, with a second in the place of a minute."""
-LINES = 120_000
+"""The command, which sends itself a signal at a record, when half of those before it have arrived."""
+HASTY = """
+from functools import partial
+import pipeline.runtimes.kafka.collecting as collecting
+
+collecting.Sending = partial(collecting.Sending, delivery_ms=1000)
+collecting._GRACE_S = 120
+"""
+"""A second in the place of a minute, and then patience with brokers that stand still."""
+LINES, STOPS_AT = 120_000, 40_000
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +63,17 @@ def test_what_waited_in_a_suspended_collector_is_sent_before_what_follows(
     log = tmp_path / "kafka-authorizer.log"
     log.write_text("".join(f"{line}\n" for line in authorizer_lines(LINES)))
     process = subprocess.Popen(
-        [sys.executable, "-c", HASTY, "collect", "--config", "c.toml", "--input", f"auto={log}"],
+        [sys.executable, "-c", HASTY + SIGNALLED, str(int(signal.SIGSTOP)), str(STOPS_AT),
+         "collect", "--config", "c.toml", "--input", f"auto={log}"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
-        eventually(lambda: place.count() > 0, "records to come")
-        os.kill(process.pid, signal.SIGSTOP)
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
         time.sleep(3)
-        assert place.count() < LINES
+        assert place.count() <= STOPS_AT
         os.kill(process.pid, signal.SIGCONT)
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 0, said
@@ -64,3 +83,27 @@ def test_what_waited_in_a_suspended_collector_is_sent_before_what_follows(
         assert found.record.position == behind
         behind = found.behind
     assert len(records) == LINES
+
+
+def test_a_killed_collector_leaves_nothing_out(kafka: Kafka, tmp_path: Path) -> None:
+    place = Place(kafka, tmp_path, "killed")
+    place.make()
+    count = 25_000
+    (place.folder / "a.log").write_bytes(written(*lines(0, count)))
+    (place.folder / "b.log").write_bytes(written(*lines(500_000, count)))
+    command = ("collect", "--config", "c.toml", "--input", "auto=*.log")
+    # The first one sends a line that is sent again for certain.
+    for last in ("1", "2500", "5000", "7500"):
+        killed = [sys.executable, "-c", SIGNALLED, str(int(signal.SIGKILL)), last, *command]
+        done = subprocess.run(killed, cwd=place.folder, timeout=300, check=False)
+        assert done.returncode == -signal.SIGKILL
+    place.collect("--input", "auto=*.log")
+    arrived = place.lines()
+    assert sorted(arrived) == sorted([*lines(0, count), *lines(500_000, count)])
+    sent = place.sent()
+    places = {(e.key, e.headers["audit-stream"], e.headers["audit-offset"]) for e in sent}
+    assert len(places) == 2 * count + 2
+    assert len(sent) > len(places)
+    found = place.run("topic.db", "--input", f"auto=kafka:{place.topic}")
+    assert found["events"] == 2 * count
+    assert found["duplicates"] == 0

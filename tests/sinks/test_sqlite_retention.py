@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -165,39 +164,35 @@ def test_a_hold_that_comes_between_two_steps_is_heard(store: SqliteRetention, pa
 
 
 _KILLED = """
-import sys
+import os, signal, sys
 from itertools import count
 from pathlib import Path
+from threading import Timer
 from tests.sinks.test_sqlite_retention import ME, plan
 from pipeline.sinks import sqlite_retention
 from pipeline.sinks.sqlite_retention import SqliteRetention
 sqlite_retention._PAUSE_S = 0
 store = SqliteRetention(Path(sys.argv[1]), read_only=False, at_once=7)
+last, steps = int(sys.argv[2]), count(1)
+# Not between two steps, but somewhere in one.
+kill = Timer(0.005 * last % 0.03, os.kill, (os.getpid(), signal.SIGKILL))
 for verdict in plan(store):
     if verdict.state == "due":
-        for step in store.remove(verdict, ME, count(1_795_219_200_000).__next__):
-            print(step.events, flush=True)
+        for _ in store.remove(verdict, ME, count(1_795_219_200_000).__next__):
+            if next(steps) == last:
+                kill.start()
+kill.join()
 """
 
 
-@pytest.mark.parametrize("lines", [1, 20, 60])
+@pytest.mark.parametrize("steps", [1, 20, 60])
 def test_killed_at_any_moment_it_says_what_is_gone(
-    store: SqliteRetention, path: Path, lines: int
+    store: SqliteRetention, path: Path, steps: int
 ) -> None:
     before = there(path)
-    process = subprocess.Popen(
-        [sys.executable, "-c", _KILLED, str(path)],
-        stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
-    )
-    assert process.stdout is not None
-    for _ in range(lines):
-        assert process.stdout.readline()
-    # Not between two steps, but somewhere in one.
-    time.sleep(0.005 * lines % 0.03)
-    process.kill()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    command = [sys.executable, "-c", _KILLED, str(path), str(steps)]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], check=False)
+    assert done.returncode == -signal.SIGKILL
     gone = before - there(path)
     assert gone
     assert recorded(store) == gone
