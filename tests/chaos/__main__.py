@@ -51,7 +51,7 @@ def _embedded(lines: int, kills: int, seed: int) -> int:
         seconds = time.monotonic() - began
         print(f"{seconds:.0f} s: {expected['store']}\n")
         print(f"{'kill':>6}{'after':>10}{'records':>14}{'findings':>12}", flush=True)
-        done = killed(logs, store, kills, seconds, seed, _tell)
+        done = killed(logs, store, kills, lines, seed, _tell)
         last = run(logs, store)
         print(
             f"{'end':>6}{'':>10}{last['store']['records']:>14,}{last['store']['findings']:>12,}\n"
@@ -69,9 +69,7 @@ def _embedded(lines: int, kills: int, seed: int) -> int:
 
 
 def _tell(kill: Kill) -> None:
-    print(
-        f"{kill.number:>6}{kill.after_s:>8.1f} s{kill.records:>14,}{kill.findings:>12,}", flush=True
-    )
+    print(f"{kill.number:>6}{kill.after:>10,}{kill.records:>14,}{kill.findings:>12,}", flush=True)
 
 
 def _stream(records: int, kills: int, seed: int, store: bool) -> int:

@@ -19,27 +19,32 @@ from tests.logs import broker_lines, write
 _KILLED = """
 import os, sys, threading
 from pipeline.cli.main import main
+from pipeline.runtimes.embedded import Embedded
 from pipeline.runtimes import embedded
-apply = embedded.Embedded.apply
-timer = threading.Timer(float(sys.argv[1]), os.kill, (os.getpid(), 9))
+apply, left = Embedded.apply, int(sys.argv[1])
+timer = threading.Timer(float(sys.argv[2]), os.kill, (os.getpid(), 9))
 timer.daemon = True
 
-def first(*given):
-    embedded.Embedded.apply = apply
-    timer.start()
-    apply(*given)
-embedded.Embedded.apply = first
-embedded.COMMIT_EVENTS = int(sys.argv[2])
-sys.exit(main(sys.argv[3:]))
+def applied(self, lane, chunk):
+    global left
+    left -= chunk.result.account.records
+    if left <= 0:
+        Embedded.apply = apply
+        timer.start()
+    apply(self, lane, chunk)
+Embedded.apply = applied
+embedded.COMMIT_EVENTS = int(sys.argv[3])
+sys.exit(main(sys.argv[4:]))
 """
-"""The command, killed so many seconds after its work began: how long it takes to load is no matter."""
+"""The command, killed so many seconds after it came to so many records, whatever the machine does."""
+_LONGEST_S = 0.1
 
 
 class Kill(NamedTuple):
-    """One process that was killed: how long it worked, and what the store then had."""
+    """One process that was killed: about how many records it came to, and what the store then had."""
 
     number: int
-    after_s: float
+    after: int
     records: int
     findings: int
 
@@ -66,22 +71,23 @@ def _arguments(folder: Path, store: Path) -> tuple[str, ...]:
 
 
 def killed(
-    folder: Path, store: Path, kills: int, seconds: float, seed: int, tell: Tell,
+    folder: Path, store: Path, kills: int, lines: int, seed: int, tell: Tell,
     commit_events: int = COMMIT_EVENTS,
 ) -> int:  # fmt: skip
     """Start a run that is killed at a random moment of its work, again and again; how often it came
     to that.
 
     Args:
-        seconds: how long an undisturbed run takes.
+        lines: that there are in all.
         commit_events: after how many events a run commits.
     """
     random, number = Random(seed), 0
     while number < kills:
-        after = random.random() * 1.2 * seconds / kills
-        command = [sys.executable, "-c", _KILLED, str(after), str(commit_events)]
+        # Mostly behind a commit: what is killed before its first has nothing to go on from.
+        after = int(commit_events / 2 + random.random() * 2 * lines / (kills + 1))
+        command = [sys.executable, "-c", _KILLED, str(after), str(random.random() * _LONGEST_S)]
         done = subprocess.run(
-            [*command, *_arguments(folder, store)],
+            [*command, str(commit_events), *_arguments(folder, store)],
             check=False, cwd=folder, capture_output=True, text=True,
         )  # fmt: skip
         if done.returncode != -signal.SIGKILL:
