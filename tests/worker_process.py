@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ class Running:
         saying any of `more`, as what runs it would."""
         if self._left and self.ended() and any(why in self.said for why in (*_PUT_OUT, *more)):
             self._left -= 1
+            self.process.kill()
             self._start()
 
     @property
@@ -57,7 +59,8 @@ class Running:
 
     def signal(self, number: signal.Signals) -> None:
         self._left = 0
-        os.kill(self.process.pid, number)
+        with suppress(ProcessLookupError):
+            os.kill(self.process.pid, number)
 
     def stop(self) -> int:
         """Ask it to stop; its exit status."""

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _ERRORS = (" CRITICAL ", " ERROR ", "Exception")
@@ -49,7 +49,13 @@ class Leash:
                 start_new_session=True,
             )
         assert self._supervisor.stdout is not None
-        pid = self._supervisor.stdout.readline()
+        try:
+            pid = self._supervisor.stdout.readline()
+        except BaseException:
+            # Whoever is interrupted here has nothing to stop it by: let it hear of that.
+            self._close()
+            self._reap()
+            raise
         if not pid:
             self._reap()
             raise OSError(f"could not start {command[0]}: see {output}")
@@ -76,16 +82,22 @@ class Leash:
 
     def kill(self) -> int:
         """Kill the server as the kernel or an operator would, with no chance to tidy up."""
-        if self.running:
-            os.kill(self.pid, signal.SIGKILL)
+        # It may have ended, and its supervisor not yet.
+        with suppress(ProcessLookupError):
+            if self.running:
+                os.kill(self.pid, signal.SIGKILL)
         return self._reap()
 
     def _reap(self) -> int:
-        status = self._supervisor.wait(self._grace_s + 10)
+        # It may be slow to kill it, where the machine stands still.
+        status = self._supervisor.wait(self._grace_s + 60)
+        self._close()
+        return status if status < 128 else 128 - status
+
+    def _close(self) -> None:
         for pipe in (self._supervisor.stdin, self._supervisor.stdout):
             if pipe is not None:
                 pipe.close()
-        return status if status < 128 else 128 - status
 
 
 @contextmanager
@@ -131,8 +143,10 @@ def _supervise(grace_s: int, command: Sequence[str]) -> int:
 
     threading.Thread(target=watch, daemon=True).start()
     # Only now may anybody send a signal: before, it would have left the child alone.
-    sys.stdout.write(f"{child.pid}\n")
-    sys.stdout.flush()
+    # Whoever started it may have gone by then: the end of its pipe is heard of, and ends the child.
+    with suppress(BrokenPipeError):
+        sys.stdout.write(f"{child.pid}\n")
+        sys.stdout.flush()
     status = child.wait()
     # Where the watching thread still reads, the interpreter would wait for its buffer's lock.
     os._exit(status if status >= 0 else 128 - status)

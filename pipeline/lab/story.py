@@ -109,7 +109,7 @@ class Story:
                 on_delivery=lambda error, _: errors.append(error) if error else None,
             )
             self.fed[record.time_ms] = _now_ms()
-        if producer.flush(20) or errors:
+        if producer.flush(60) or errors:
             raise LabError(f"records could not be fed: {errors or 'the broker does not answer'}")
 
 

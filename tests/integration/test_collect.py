@@ -104,7 +104,7 @@ class Place:
         """All that lies in the topic, partition by partition."""
         settings = {"group.id": "reader", "enable.partition.eof": True, "log_level": 0}
         consumer = Consumer(self.kafka.client("admin") | settings)
-        there = consumer.list_topics(self.topic, 20).topics[self.topic].partitions
+        there = consumer.list_topics(self.topic, 60).topics[self.topic].partitions
         consumer.assign([TopicPartition(self.topic, number, 0) for number in there])
         raw, left, out = RawTopic(topic=self.topic), set(there), []
         deadline = time.monotonic() + 180

@@ -84,7 +84,7 @@ def join(kafka: Kafka, group: str) -> None:
     consumer = Consumer(settings)
     try:
         consumer.subscribe(["orders"])
-        message = consumer.poll(10)
+        message = consumer.poll(60)
         assert message is not None
         assert message.error() is not None
     finally:
@@ -100,7 +100,7 @@ def test_a_denial_is_in_the_authorizers_log_with_the_clients_address(kafka: Kafk
     admin = admin_of(kafka, "mallory", MALLORY_HOST)
     [created] = admin.create_topics([NewTopic("stolen", 1, 1)]).values()
     with pytest.raises(KafkaException, match="TOPIC_AUTHORIZATION_FAILED"):
-        created.result(10)
+        created.result(60)
     host = kafka.seen_from(MALLORY_HOST)
     writes(
         kafka,
@@ -114,7 +114,7 @@ def test_what_is_allowed_is_logged_where_the_authorizer_is_at_debug(kafka: Kafka
     name = f"orders-{kafka.logging}"
     admin = admin_of(kafka, "admin", ADMIN_HOST)
     [created] = admin.create_topics([NewTopic(name, 1, 1)]).values()
-    created.result(10)
+    created.result(60)
     writes(kafka, "controller.log", f"Replayed TopicRecord for topic {name}")
     logged = "DEBUG Principal = User:admin is Allowed" in kafka.log("kafka-authorizer.log")
     assert logged == (kafka.logging != "default")
@@ -171,7 +171,7 @@ def test_the_products_logging_keeps_stack_traces_but_no_line_of_them_looks_like_
         [ConfigResource(ConfigResource.Type.TOPIC, f"no\n{FORGED}")]
     ).values()
     with pytest.raises(KafkaException, match="TOPIC_EXCEPTION"):
-        found.result(10)
+        found.result(60)
     # That exception comes without a trace. This one, for a request before the login, has one.
     host, _, port = kafka.bootstrap(ADMIN_HOST).rpartition(":")
     with socket.create_connection((host, int(port)), 5) as connection:
@@ -190,10 +190,10 @@ def test_the_products_logging_blots_secrets_and_logs_changes_only(kafka: Kafka) 
         admin = admin_of(kafka, user, host)
         [changed] = admin.alter_user_scram_credentials([upsertion]).values()
         if user == "admin":
-            changed.result(10)
+            changed.result(60)
         else:
             with pytest.raises(KafkaException, match="CLUSTER_AUTHORIZATION_FAILED"):
-                changed.result(10)
+                changed.result(60)
     blotted = '"salt":"redacted","saltedPassword":"redacted"'
     # Twice for either: as it came, and as it was forwarded to the controller.
     eventually(lambda: kafka.log("kafka-request.log").count(blotted) == 4, "the requests")

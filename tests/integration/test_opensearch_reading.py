@@ -191,7 +191,7 @@ def test_a_command_that_ends_early_leaves_nothing(
     elif how == "terminated":
         process.terminate()
     process.stdout.close()
-    status = process.wait(30)
+    status = process.wait(120)
     assert (status, process.stderr.read()) == (
         {"interrupted": 130, "terminated": 143, "not read any more": 0}[how],
         "",
@@ -208,7 +208,9 @@ def test_whenever_a_command_is_interrupted_it_leaves_nothing(
     time.sleep(after_s)
     process.send_signal(signal.SIGINT)
     _, complaint = process.communicate(timeout=120)
-    assert process.returncode in (130, 0, -signal.SIGINT), complaint
+    # Python itself, interrupted before anything of ours is run, ends with 1.
+    begun = process.returncode != 1 or "init_import_site" not in complaint
+    assert not begun or process.returncode in (130, 0, -signal.SIGINT), complaint
     # Of one that it was just making nobody knew yet: OpenSearch looks each minute for what has not
     # been asked for a minute.
     nothing_is_left(client, 180)
@@ -223,7 +225,10 @@ def test_what_is_forgotten_meanwhile_is_asked_for_again(
     assert found + ids(rows) == expected
 
 
-def test_a_busy_moment_is_waited_for(reader: OpenSearchReader, client: Client) -> None:
+def test_a_busy_moment_is_waited_for(
+    reader: OpenSearchReader, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "_PAUSES_S", (0.2, 0.5, 1, 2, 4, 8, 15))
     setting = "search.max_open_pit_context"
     client.cluster.put_settings(body={"persistent": {setting: 0}})
     soon = threading.Timer(

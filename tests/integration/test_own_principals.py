@@ -12,7 +12,6 @@ import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # imports them, lists none
     AclBinding,
-    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -26,6 +25,7 @@ from pipeline.lab.kafka import Kafka
 from pipeline.runtimes.kafka.connection import client
 from pipeline.streaming import Streaming
 from schemas.vocabulary import SEVERITY_NAMES
+from tests.awaited import give, take
 from tests.commands import auditstream, summary
 from tests.integration.test_rights import granted, refused
 from tests.logs import broker_lines, write
@@ -124,15 +124,14 @@ def stolen(kafka: Kafka, folder: Path) -> None:
     admin.create_topics([NewTopic(BUSINESS, 1, 1)])[BUSINESS].result(60)
     who = {role: as_user(kafka, folder, f"auditstream-{role}", STREAM) for role in ROLES}
 
-    def rule(role: str, topic: str) -> tuple[Any, ...]:
-        return (
+    def rule(role: str, topic: str) -> AclBinding:
+        return AclBinding(
             *(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, f"User:auditstream-{role}"),
             *("*", AclOperation.READ, AclPermissionType.ALLOW),
         )
 
     # Somebody gave it a right that it need not have.
-    for added in admin.create_acls([AclBinding(*rule("ingest", BUSINESS))]).values():
-        added.result(60)
+    give(admin, [rule("ingest", BUSINESS)])
     assert values(who["ingest"], BUSINESS, "own-ingest") == [[]]
     # It has that right, but not from there.
     elsewhere = who["detect"].model_copy(update={"brokers": kafka.bootstrap(ELSEWHERE)})
@@ -140,8 +139,7 @@ def stolen(kafka: Kafka, folder: Path) -> None:
     # It has no such right.
     assert refused(who["collect"], "own.events") == "TOPIC_AUTHORIZATION_FAILED"
     # Its own was taken away.
-    for removed in admin.delete_acls([AclBindingFilter(*rule("topics", "own.events"))]).values():
-        assert removed.result(60)
+    take(admin, [rule("topics", "own.events")])
     with pytest.raises(KafkaException, match="TOPIC_AUTHORIZATION_FAILED"):
         values(who["topics"], "own.events", "own-topics")
 

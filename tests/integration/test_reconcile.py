@@ -23,9 +23,9 @@ from pipeline.streaming import Streaming
 from schemas import indices
 from schemas.types import AccountOf, Event, row_of
 from schemas.wire import encoder
+from tests.awaited import give, take
 from tests.commands import exit_status
 from tests.integration.test_rights import bindings, granted
-from tests.integration.test_secured_workers import only
 from tests.integration.test_stream import INCIDENT
 from tests.logs import broker_lines, write
 from tests.reconciled import Reconcile, put, remove, some, without
@@ -269,8 +269,7 @@ def test_each_right_is_needed(
     admin = AdminClient(stream.settings)
     before = reconcile()
     for binding in printed:
-        admin.delete_acls([only(binding)])
-        time.sleep(0.2)
+        take(admin, [binding])
         status = exit_status("reconcile", "--config", reconcile.config, "--format", "jsonl")
         said = capsys.readouterr()
         if binding.name == "r.raw.":
@@ -280,8 +279,7 @@ def test_each_right_is_needed(
             assert status == 1
             assert not said.out
             assert binding.name in said.err
-        admin.create_acls([binding])[binding].result(60)
-    time.sleep(0.2)
+        give(admin, [binding])
     assert reconcile().differences == before.differences
 
 
@@ -338,4 +336,4 @@ def _lose_beginnings(stream: StreamOn) -> None:
     admin = AdminClient(stream.settings)
     asked = [TopicPartition("r.events", number, 50) for number in range(2)]
     for future in admin.delete_records(asked).values():
-        future.result(30)
+        future.result(60)

@@ -40,6 +40,12 @@ def gate(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[G
         yield open_gate
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry that stands still for a while is not away here, as it is for a worker."""
+    monkeypatch.setattr("pipeline.runtimes.kafka.wires._BRIEFLY_S", 60.0)
+
+
 @pytest.fixture
 def streaming(server: Server, request: pytest.FixtureRequest) -> Streaming:
     """A stream of its own for each test, in one registry."""

@@ -29,6 +29,7 @@ from pipeline.runtimes.kafka.looking import Looking
 from pipeline.runtimes.kafka.topics import check, wanted
 from pipeline.streaming import Streaming
 from schemas.wire import decoder
+from tests.awaited import alter, give, look
 from tests.runtimes.kafka.secured import as_user, done, secured, values
 from tests.schemas.made import dead_letters, events
 
@@ -53,8 +54,7 @@ def granted(kafka: Kafka, tmp_path: Path, streaming: Streaming, role: str) -> St
     lines = [
         rights.command(streaming, acl) for acl in rights.acls(streaming, who) if acl.role == role
     ]
-    for future in admin.create_acls([b for line in lines for b in bindings(line)]).values():
-        future.result(60)
+    give(admin, [b for line in lines for b in bindings(line)])
     return as_user(kafka, tmp_path, f"auditstream-{role}", streaming)
 
 
@@ -94,7 +94,7 @@ def transact(streaming: Streaming, role: str, topics: list[str], read: str) -> N
         if message is not None and message.error() is not None:
             raise KafkaException(message.error())
     offsets = [TopicPartition(read, 0, 1)]
-    producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), 20)
+    producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), 60)
     producer.commit_transaction(60)
     consumer.close()
 
@@ -104,14 +104,14 @@ def looks(streaming: Streaming) -> None:
     counters = streaming.topic("counters")
     settings, clock = client(streaming), decoder("clock")
     looking = Looking(streaming, settings, counters, clock, 0.25, listens=True)
-    look = looking.look()
+    found = look(looking)
     looking.close()
-    assert streaming.topic("raw.auto") in look.heard.ends
+    assert streaming.topic("raw.auto") in found.heard.ends
     # `transact` has committed as this group, in one topic.
-    assert {(one.group, one.topic) for one in look.backlogs} == {
+    assert {(one.group, one.topic) for one in found.backlogs} == {
         (f"{streaming.group}-detect", counters)
     }
-    assert all(one.kept_ms for one in look.backlogs)
+    assert all(one.kept_ms for one in found.backlogs)
 
 
 def refused(streaming: Streaming, topic: str) -> str:
@@ -120,7 +120,7 @@ def refused(streaming: Streaming, topic: str) -> str:
     producer = Producer(client(streaming) | {"log_level": 0, "enable.idempotence": True})
     said = lambda error, _: told.append(error.name() if error else "")  # noqa: E731
     producer.produce(topic, b"x", b"k", on_delivery=said)
-    producer.flush(20)
+    producer.flush(60)
     return told[0]
 
 
@@ -210,6 +210,6 @@ def test_the_rights_of_topics_suffice_for_plan_and_apply(kafka: Kafka, tmp_path:
         done(as_user(kafka, tmp_path, "auditstream-topics", streaming))
     ours = granted(kafka, tmp_path, streaming, "topics")
     done(ours)
-    Cluster(streaming).alter(ours.topic("events"), {"retention.ms": "1000"})
+    alter(Cluster(streaming), ours.topic("events"), {"retention.ms": "1000"})
     done(ours.model_copy(update={"partitions": 3}))
     assert check(ours).counters_topic == ours.topic("counters.2")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
-from confluent_kafka.admin import AclBindingFilter, AclOperation, AdminClient  # type: ignore[attr-defined]
+from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 
 from pipeline.lab.kafka import Kafka
 from pipeline.runtimes.kafka import acls as rights
 from pipeline.runtimes.kafka.connection import client
 from pipeline.streaming import Streaming
+from tests.awaited import give, take
 from tests.commands import auditstream
 from tests.integration.test_rights import bindings, granted
 from tests.logs import broker_lines, write
@@ -97,21 +97,9 @@ def _each_right_is_needed(secured: Secured) -> None:
         ]
         write(secured.folder / "more.log", broker_lines(900, seed=100 + number))
         secured.collect("--input", f"auto={secured.folder}/more.log")
-        admin.delete_acls([only(binding)])
+        take(admin, [binding])
         with secured.stream.worker(role, config=str(secured.configs[role])) as worker:
             eventually(worker.ended, f"the end of a worker without {binding}")
             assert worker.process.kill() == 1
             assert said in worker.said, worker.said
-        admin.create_acls([binding])[binding].result(60)
-
-
-def only(binding: Any) -> AclBindingFilter:
-    return AclBindingFilter(
-        binding.restype,
-        binding.name,
-        binding.resource_pattern_type,
-        binding.principal,
-        binding.host,
-        binding.operation,
-        binding.permission_type,
-    )
+        give(admin, [binding])

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def give_rights(broker: Broker) -> str:
     """Run what docker-compose.yml runs for it; what it said."""
     config = broker.configuration("auditstream.toml", "admin")
     command = [sys.executable, str(DEPLOY / "setup" / "acls.py"), str(config)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -134,7 +135,7 @@ def test_rights_are_those_that_plan_prints_and_given_once(broker: Broker) -> Non
     denied: list[KafkaError | None] = []
     producer = Producer(client(configured(broker, "index").kafka))
     producer.produce(TOPIC, b"x", on_delivery=lambda error, _: denied.append(error))
-    producer.flush(20)
+    producer.flush(60)
     (error,) = denied
     assert error is not None
     assert error.name() == "TOPIC_AUTHORIZATION_FAILED"
@@ -147,7 +148,7 @@ def shipped(broker: Broker, file: Path) -> list[Message]:
     """The raw records of a file, as they lie in their partition."""
     settings = {"group.id": "auditstream-ingest", "enable.partition.eof": True, "log_level": 0}
     consumer = Consumer(client(configured(broker, "ingest").kafka) | settings)
-    there = consumer.list_topics(TOPIC, 20).topics[TOPIC].partitions
+    there = consumer.list_topics(TOPIC, 60).topics[TOPIC].partitions
     consumer.assign([TopicPartition(TOPIC, number, 0) for number in there])
     found: list[Message] = []
     left, deadline = set(there), time.monotonic() + 120
@@ -240,14 +241,13 @@ def test_a_worker_with_its_certificate_reads_what_collect_sent(
 
     def is_read() -> bool:
         """Whether the group of role `ingest` has committed all there is of the raw topic."""
-        consumer = Consumer(
-            client(configured(broker, "ingest").kafka) | {"group.id": "auditstream-ingest"}
-        )
+        settings = client(configured(broker, "ingest").kafka) | {"group.id": "auditstream-ingest"}
         asked = [TopicPartition(TOPIC, number) for number in range(PARTITIONS)]
-        ends = [consumer.get_watermark_offsets(each, 20)[1] for each in asked]
-        committed = [max(each.offset, 0) for each in consumer.committed(asked, 20)]
-        consumer.close()
-        return any(ends) and committed == ends
+        with closing(Consumer(settings)) as consumer, suppress(KafkaException):
+            ends = [consumer.get_watermark_offsets(each, 20)[1] for each in asked]
+            committed = [max(each.offset, 0) for each in consumer.committed(asked, 20)]
+            return any(ends) and committed == ends
+        return False
 
     worker = start(
         "worker", "--role", "ingest", "--config",
@@ -257,5 +257,5 @@ def test_a_worker_with_its_certificate_reads_what_collect_sent(
         eventually(is_read, "the worker to commit all of it", 120, 0.3)
     finally:
         worker.terminate()
-        _, errors = worker.communicate(timeout=60)
+        _, errors = worker.communicate(timeout=120)
     assert worker.returncode == 0, errors

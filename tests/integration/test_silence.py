@@ -21,9 +21,11 @@ from pipeline.runtimes.kafka.notices import LOG_NAMES, Notice
 from pipeline.runtimes.kafka.watermarks import watermarks
 from schemas.types import Finding
 from schemas.wire import decoder
+from tests.awaited import alter, look
 from tests.logs import broker_lines
 from tests.runtimes.kafka.running import eventually
 from tests.streams import StreamOn
+from tests.worker_process import Running
 
 pytestmark = pytest.mark.integration
 
@@ -42,7 +44,7 @@ topic = "self.row.mistyped"
 @pytest.fixture(scope="module")
 def stream(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> StreamOn:
     folder = tmp_path_factory.mktemp("stream")
-    return StreamOn(kafka, folder, "self", CONFIG, partitions=2, session_s=6)
+    return StreamOn(kafka, folder, "self", CONFIG, partitions=2)
 
 
 def send(stream: StreamOn, seed: int) -> None:
@@ -50,7 +52,7 @@ def send(stream: StreamOn, seed: int) -> None:
     producer = Producer(stream.settings | {"log_level": 0})
     for line in broker_lines(5, seed=seed):
         producer.produce(RAW, line.encode(), b"broker-1")
-    assert producer.flush(20) == 0
+    assert producer.flush(60) == 0
 
 
 def said(stream: StreamOn) -> list[dict[str, Any]]:
@@ -59,14 +61,21 @@ def said(stream: StreamOn) -> list[dict[str, Any]]:
     return [row for row in rows if orjson.loads(row["ocsf"])["metadata"]["log_name"] in LOG_NAMES]
 
 
-def versions(stream: StreamOn, count: int) -> Callable[[], bool]:
-    return lambda: len(said(stream)) >= count
+def versions(stream: StreamOn, count: int, worker: Running, *more: str) -> Callable[[], bool]:
+    """Whether so many are said; the worker is kept up meanwhile."""
+
+    def told() -> bool:
+        worker.keep_up(*more)
+        return len(said(stream)) >= count
+
+    return told
 
 
-def looked(stream: StreamOn, until_s: float) -> Callable[[], bool]:
-    """Whether somebody has looked at that time or later, and kept it."""
+def looked(stream: StreamOn, until_s: float, worker: Running) -> Callable[[], bool]:
+    """Whether it has looked at that time or later, and kept it; it is kept up meanwhile."""
 
     def seen() -> bool:
+        worker.keep_up()
         rows = [row for row in stream.rows("state", "state") if row["name"] == b"looked"]
         return bool(rows) and json.loads(rows[-1]["state"])["until"] >= until_s * 1000
 
@@ -78,18 +87,18 @@ def test_a_silence_is_told_of_once_whoever_is_killed_and_when_it_is_over(
 ) -> None:
     send(stream, 1)
     with stream.worker("ingest", "detect") as first:
-        eventually(versions(stream, 1), "the silence to be told of", 120, 0.2)
+        eventually(versions(stream, 1, first), "the silence to be told of", 120, 0.2)
         [silent] = said(stream)
         assert (silent["status"], silent["version"]) == ("open", 1)
         assert (silent["cluster"], silent["key"]) == ("default", f"topic={RAW}")
         assert silent["last_time"] - silent["first_time"] >= AFTER_S * 1000
         first.signal(signal.SIGKILL)
     killed = time.time()
-    with stream.worker("ingest", "detect", transaction_ms=30_000, session_s=15) as second:
-        eventually(looked(stream, killed + AFTER_S), "another one to look", 120, 0.2)
+    with stream.worker("ingest", "detect", transaction_ms=30_000, session_s=30) as second:
+        eventually(looked(stream, killed + AFTER_S, second), "another one to look", 120, 0.2)
         assert said(stream) == [silent]
         send(stream, 2)
-        eventually(versions(stream, 2), "it to be heard again", 120, 0.2)
+        eventually(versions(stream, 2, second), "it to be heard again", 120, 0.2)
         again = said(stream)[1]
         assert (again["id"], again["status"], again["version"]) == (silent["id"], "closed", 2)
         # That nobody could be heard is no silence.
@@ -98,20 +107,17 @@ def test_a_silence_is_told_of_once_whoever_is_killed_and_when_it_is_over(
         time.sleep(AFTER_S + 1)
         back = time.time()
         kafka.start()
-
-        def told() -> bool:
-            # Its transaction may have been the broker's last: then it ends, and is started again.
-            second.keep_up("The worker ends")
-            return versions(stream, 3)()
-
-        eventually(told, "the second silence", 120, 0.2)
+        # Its transaction may have been the broker's last: then it ends, and is started again.
+        third = versions(stream, 3, second, "The worker ends")
+        eventually(third, "the second silence", 120, 0.2)
         anew = said(stream)[2]
         assert (anew["status"], anew["version"]) == ("open", 1)
         assert anew["id"] != silent["id"]
         since_s, until_s = anew["first_time"] / 1000, anew["last_time"] / 1000
         away_s = max(0.0, min(until_s, back) - max(since_s, gone))
         assert until_s - since_s - away_s >= AFTER_S
-        assert second.said.count("self.row.mistyped") == second.starts
+        # One that ended soon may not have looked.
+        assert 0 < second.said.count("self.row.mistyped") <= second.starts
 
 
 def test_what_waits_until_it_is_deleted_is_seen(stream: StreamOn) -> None:
@@ -136,14 +142,14 @@ def test_what_waits_until_it_is_deleted_is_seen(stream: StreamOn) -> None:
     told: dict[bytes, Finding] = {}
 
     def notices(keeps_ms: int) -> list[Notice]:
-        cluster.alter(RAW, {"retention.ms": str(keeps_ms)})
+        alter(cluster, RAW, {"retention.ms": str(keeps_ms)})
         clock = decoder("clock")
         looking = Looking(
             streaming, settings, streaming.topic("counters"), clock, 0.25, listens=False
         )
-        look = looking.look()
+        found = look(looking)
         looking.close()
-        return Lags(0.25, told).look(look.heard.at, look.backlogs, look.there)
+        return Lags(0.25, told).look(found.heard.at, found.backlogs, found.there)
 
     assert notices(3_600_000) == []
     time.sleep(max(0.0, sent + 2 - time.time()))

@@ -22,7 +22,9 @@ from pipeline.streaming import RawTopic, Streaming
 from schemas.types import Event
 from schemas.vocabulary import AUTHENTICATION
 from schemas.wire import decoder, encoder
+from tests.awaited import alter, delete, grow
 from tests.commands import exit_status
+from tests.runtimes.kafka.running import eventually
 from tests.runtimes.kafka.secured import actions, as_user, done, secured, values
 
 pytestmark = pytest.mark.integration
@@ -60,7 +62,7 @@ def _toml(section: dict[str, Any]) -> str:
 
 def altered(streaming: Streaming, name: str, **settings: str) -> None:
     named = {setting.replace("_", "."): value for setting, value in settings.items()}
-    Cluster(streaming).alter(streaming.topic(name), named)
+    alter(Cluster(streaming), streaming.topic(name), named)
 
 
 def failures(count: int) -> Iterator[Event]:
@@ -95,7 +97,7 @@ def test_settings_that_drifted_are_set_back(streaming: Streaming) -> None:
     assert actions(streaming) == {"events": "alter"}
     said = done(streaming)
     assert f"{streaming.topic('events')}: retention.ms was 1000, is 604800000 now" in said
-    assert actions(streaming) == {}
+    eventually(lambda: actions(streaming) == {}, "the settings to be as they should be")
 
 
 def test_only_topics_that_bear_it_are_given_partitions(streaming: Streaming) -> None:
@@ -118,8 +120,8 @@ def test_only_topics_that_bear_it_are_given_partitions(streaming: Streaming) -> 
 
 def test_what_was_grown_in_place_is_refused(streaming: Streaming) -> None:
     done(streaming)
-    Cluster(streaming).grow(streaming.topic("control"), 3)
     topic = streaming.topic("control")
+    grow(Cluster(streaming), topic, 3)
     wrong = f"{topic} has 3 partitions but was made with 2: growing it in place.*delete {topic}"
     with pytest.raises(ClusterError, match=wrong):
         check(streaming)
@@ -144,7 +146,7 @@ def test_counters_of_the_next_generation_are_those_of_the_first(
             producer.produce(first, observation(seen), key)
     producer.flush()
     if how == "in place":
-        Cluster(streaming).grow(first, 5)
+        grow(Cluster(streaming), first, 5)
         with pytest.raises(ClusterError, match=r"was made with 2.*it makes their next generation"):
             check(streaming)
     more = streaming.model_copy(update={"partitions": 5})
@@ -200,8 +202,7 @@ def test_check_says_what_is_wrong_and_what_to_do(streaming: Streaming) -> None:
     check(streaming, "detect")
     altered(streaming, "events", max_message_bytes="4194304")
     cluster, topic = Cluster(streaming), streaming.topic("clocks")
-    admin = AdminClient(client(streaming))
-    admin.delete_topics([topic])[topic].result(60)
+    delete(AdminClient(client(streaming)), cluster, topic)
     with pytest.raises(ClusterError, match=rf"{topic}; run"):
         check(streaming)
     assert actions(streaming) == {"clocks": "refuse"}
@@ -212,12 +213,13 @@ def test_check_says_what_is_wrong_and_what_to_do(streaming: Streaming) -> None:
 
 def test_a_killed_workers_transaction_is_not_waited_for(streaming: Streaming) -> None:
     done(streaming)
-    producer = Producer(client(streaming) | {"transactional.id": "killed"})
+    long = {"transaction.timeout.ms": 300_000}
+    producer = Producer(client(streaming) | long | {"transactional.id": "killed"})
     producer.init_transactions(60)
     producer.begin_transaction()
     producer.produce(streaming.topic("state"), b"x", b"k", partition=0)
-    producer.flush(20)
-    Cluster(streaming).grow(streaming.topic("counters"), 3)
+    producer.flush(60)
+    grow(Cluster(streaming), streaming.topic("counters"), 3)
     done(streaming.model_copy(update={"partitions": 3}))
     assert check(streaming).counters_topic == streaming.topic("counters.2")
     producer.abort_transaction(60)

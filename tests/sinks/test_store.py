@@ -208,7 +208,10 @@ def test_files_that_may_grow_no_further(tmp_path: Path) -> None:
     assert summary(again.stdout)["store"]["records"] == 6000
 
 
-def test_another_program_may_hold_the_store_for_a_moment(tmp_path: Path) -> None:
+def test_another_program_may_hold_the_store_for_a_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.sinks.sqlite_file._BUSY_S", 120.0)
     log, store = write(tmp_path / "a.log", broker_lines(100)), tmp_path / "s.db"
     SqliteStore(store).close()
     hold = (

@@ -43,6 +43,9 @@ from pipeline.lab.incident.cast import (
 )
 from pipeline.lab.kafka import Kafka, Settings
 
+_PATIENCE_S = 60
+"""For each answer, however busy the machine is."""
+
 
 def play(
     kafka: Kafka, pause_s: float = 2.0, audit_topic: str = AUDIT_TOPIC
@@ -105,10 +108,10 @@ def _set_up(kafka: Kafka, audit_topic: str) -> None:
     admin = _admin(kafka, "admin", ADMIN_HOST)
     topics = [NewTopic(topic, 1, 1) for topic in (*TOPICS, audit_topic)]
     for future in admin.create_topics(topics).values():
-        future.result(10)
+        future.result(_PATIENCE_S)
     granted = [_acl(*grant) for grant in GRANTS]
     for acl in granted:
-        admin.create_acls([acl])[acl].result(10)
+        admin.create_acls([acl])[acl].result(_PATIENCE_S)
     _await_grants(admin, granted)
     _fill(kafka, "admin", ADMIN_HOST, SALARIES)
 
@@ -120,8 +123,8 @@ def _await_grants(admin: AdminClient, granted: list[AclBinding]) -> None:
         ResourceType.ANY, any_name, ResourcePatternType.ANY, any_name, any_name, AclOperation.ANY,
         AclPermissionType.ANY,
     )  # fmt: skip
-    deadline = time.monotonic() + 30
-    while not set(granted) <= set(admin.describe_acls(every).result(10)):
+    deadline = time.monotonic() + _PATIENCE_S
+    while not set(granted) <= set(admin.describe_acls(every).result(_PATIENCE_S)):
         if time.monotonic() > deadline:
             raise RuntimeError("the broker does not hear of what was granted")
         time.sleep(0.5)
@@ -139,7 +142,7 @@ def _do_business(kafka: Kafka) -> None:
     _fill(kafka, "payments-app", PAYMENTS_HOST, "payments.orders")
     with _consumer(kafka, "payments-app", PAYMENTS_HOST, GROUP) as consumer:
         consumer.subscribe(["payments.orders"])
-        if not consumer.consume(RECORDS, 10):
+        if not consumer.consume(RECORDS, _PATIENCE_S):
             raise RuntimeError("no orders came")
 
 
@@ -147,7 +150,7 @@ def _fill(kafka: Kafka, user: str, host: str, topic: str) -> None:
     producer = Producer(_settings(kafka, user, host))
     for number in range(RECORDS):
         producer.produce(topic, f"{topic} {number}")
-        producer.flush(10)
+        producer.flush(_PATIENCE_S)
 
 
 def _mistype(kafka: Kafka) -> None:
@@ -158,7 +161,7 @@ def _describe(kafka: Kafka, user: str, host: str, topic: str) -> None:
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
     admin = _admin(kafka, user, host)
     for found in admin.describe_configs([resource]).values():
-        found.result(10)
+        found.result(_PATIENCE_S)
 
 
 def _guess(kafka: Kafka, password: str) -> None:
@@ -175,7 +178,7 @@ def _guess(kafka: Kafka, password: str) -> None:
         ),
         error_cb=errors.append,
     )
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + _PATIENCE_S
     while not any(error.code() == KafkaError._AUTHENTICATION for error in errors):
         client.poll(0.1)
         if time.monotonic() > deadline:
@@ -189,7 +192,7 @@ def _read(kafka: Kafka, user: str, host: str, topic: str, group: str = GROUP) ->
     """
     with _consumer(kafka, user, host, group, enable_auto_commit="false") as consumer:
         consumer.assign([TopicPartition(topic, 0, 0)])
-        count, deadline = 0, time.monotonic() + 10
+        count, deadline = 0, time.monotonic() + _PATIENCE_S
         while count < RECORDS and time.monotonic() < deadline:
             for message in consumer.consume(RECORDS, 0.5):
                 error = message.error()
@@ -210,7 +213,7 @@ def _look_around(kafka: Kafka, pause_s: float) -> None:
 
 
 def _list_topic(kafka: Kafka, user: str, host: str, topic: str) -> None:
-    found = _admin(kafka, user, host).list_topics(topic, 10).topics[topic]
+    found = _admin(kafka, user, host).list_topics(topic, _PATIENCE_S).topics[topic]
     if found.error is not None:
         raise KafkaException(found.error)
 
@@ -219,7 +222,7 @@ def _write(kafka: Kafka, user: str, host: str, topic: str) -> None:
     producer = Producer(_settings(kafka, user, host))
     errors: list[KafkaError | None] = []
     producer.produce(topic, b"1000.00", on_delivery=lambda error, _message: errors.append(error))
-    producer.flush(10)
+    producer.flush(_PATIENCE_S)
     if errors[0] is not None:
         raise KafkaException(errors[0])
 
@@ -229,16 +232,16 @@ def _help_herself(kafka: Kafka) -> None:
     admin = _admin(kafka, "mallory", MALLORY_HOST)
     wanted = _acl("mallory", "payments.", ResourceType.TOPIC, AclOperation.ALL)
     for grant in admin.create_acls([wanted]).values():
-        _denied(partial(grant.result, 10))
+        _denied(partial(grant.result, _PATIENCE_S))
     for change in admin.incremental_alter_configs([_forgetting("payments.orders")]).values():
-        _denied(partial(change.result, 10))
+        _denied(partial(change.result, _PATIENCE_S))
 
 
 def _forge(kafka: Kafka) -> None:
     group = forged_group_id(kafka.seen_from(MALLORY_HOST), datetime.now(UTC))
     with _consumer(kafka, "mallory", MALLORY_HOST, group) as consumer:
         consumer.subscribe(["payments.orders"])
-        message = consumer.poll(10)
+        message = consumer.poll(_PATIENCE_S)
         if message is None or message.error() is None:
             raise RuntimeError("the forged group was not refused")
 
@@ -247,7 +250,7 @@ def _cover_up(kafka: Kafka, audit_topic: str) -> None:
     """Whoever has the administrator's password has the audit topic forget after a second."""
     admin = _admin(kafka, "admin", ADMIN_HOST)
     for change in admin.incremental_alter_configs([_forgetting(audit_topic)]).values():
-        change.result(10)
+        change.result(_PATIENCE_S)
 
 
 def _forgetting(topic: str) -> ConfigResource:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from pipeline.lab.kafka import Kafka, Settings
@@ -118,16 +118,20 @@ class Copying:
         topic = f"{self.name}.{suffix}"
         settings = {"group.id": "reader", "enable.partition.eof": True, "log_level": 0}
         consumer = Consumer(self.client | settings | {"isolation.level": "read_committed"})
-        left = len(self._partitions)
+        left = set(self._partitions)
         consumer.assign([TopicPartition(topic, number, 0) for number in self._partitions])
         found: list[tuple[Position, bytes]] = []
         while left:
             for message in consumer.consume(10_000, 0.2):
-                if message.error() is not None:
-                    left -= 1
-                else:
+                error = message.error()
+                if error is None:
                     position = (message.partition() or 0, message.offset() or 0)
                     found.append((position, message.value() or b""))
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    # One that grows meanwhile says so more than once.
+                    left.discard(message.partition() or 0)
+                else:
+                    raise KafkaException(error)
         consumer.close()
         return found
 

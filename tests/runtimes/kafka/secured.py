@@ -88,14 +88,14 @@ def values(streaming: Streaming, topic: str, group: str = "reader") -> list[list
     count = Cluster(streaming).topics()[topic].partitions
     found: list[list[bytes]] = [[] for _ in range(count)]
     consumer.assign([TopicPartition(topic, number, 0) for number in range(count)])
-    left = count
+    left = set(range(count))
     while left:
         for message in consumer.consume(1_000, 0.2):
             error = message.error()
             if error is None:
                 found[message.partition() or 0].append(message.value() or b"")
             elif error.code() == KafkaError._PARTITION_EOF:
-                left -= 1
+                left.discard(message.partition() or 0)
             else:
                 raise KafkaException(error)
     consumer.close()
