@@ -23,6 +23,7 @@ from faust.types.auth import CredentialsT
 
 from pipeline.runtimes.kafka.fetching import Lane, Limits
 from pipeline.runtimes.kafka.health import Watch
+from pipeline.runtimes.kafka.logs import THEIRS
 from pipeline.runtimes.kafka.patience import GivenUp, LeftOff
 from pipeline.runtimes.kafka.producing import Member, NotDelivered
 from pipeline.runtimes.kafka.transport import Batch, BatchConsumer, BatchTransport
@@ -59,6 +60,7 @@ class Application(faust.App):
     becomes of the work.
     """
 
+    logger = THEIRS
     limits = Limits()
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

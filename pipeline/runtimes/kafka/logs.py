@@ -22,6 +22,8 @@ from typing import Any, Final, Literal
 Format = Literal["text", "json"]
 FORMATS: Final[tuple[Format, ...]] = ("text", "json")
 _OURS: Final = "pipeline"
+THEIRS: Final = logging.getLogger("faust")
+"""For services of Faust's that we extend: Faust would have them say all it says under our name."""
 
 
 def _ours(name: str) -> bool:

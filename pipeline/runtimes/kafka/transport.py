@@ -13,6 +13,7 @@ a partition is paused, are read again. Offsets acknowledged before a revocation 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
@@ -29,9 +30,11 @@ from pipeline.errors import StreamError
 from pipeline.runtimes.kafka.fetching import Fetched, Lane, Limits, Records, fetched
 from pipeline.runtimes.kafka.health import Watch
 from pipeline.runtimes.kafka.ledger import Ledger
+from pipeline.runtimes.kafka.logs import THEIRS
 from pipeline.runtimes.kafka.producing import NOBODY, Member
 from pipeline.runtimes.kafka.tally import Tally
 
+_log = logging.getLogger(__name__)
 _LAST_COMMIT_S = 5.0
 """How long the last commit of a worker that failed is waited for."""
 
@@ -88,6 +91,7 @@ class BatchMessage(ConsumerMessage):
 class BatchThread(driver.AIOKafkaConsumerThread):
     """The thread with aiokafka's loop in it."""
 
+    logger = THEIRS
     consumer: BatchConsumer
 
     def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> Any:
@@ -141,6 +145,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
 class BatchConsumer(driver.Consumer):
     """Faust's consumer, with ledgers for the partitions of batched topics."""
 
+    logger = THEIRS
     transport: BatchTransport
     _thread: BatchThread
 
@@ -210,9 +215,9 @@ class BatchConsumer(driver.Consumer):
         where = (tp.topic, tp.partition, expected, piece.start)
         if expected < earliest:
             self._lost[tp] = piece.start - expected
-            self.log.error("LOST: %s[%s] from offset %s up to %s was deleted unread", *where)
+            _log.error("LOST: %s[%s] from offset %s up to %s was deleted unread", *where)
         else:
-            self.log.error("%s[%s] ends before offset %s, read again from %s", *where)
+            _log.error("%s[%s] ends before offset %s, read again from %s", *where)
             self._committed_offset[tp] = None
         ledger.seek(piece.start)
         return True
@@ -310,7 +315,7 @@ class BatchConsumer(driver.Consumer):
         except CommitFailed as error:
             self._commit_failed = True
             self.transport.watch.failed(self.transport.watch.role)
-            self.log.critical("The worker ends: %s", error)
+            _log.critical("The worker ends: %s", error)
             await self.crash(error)
         return not self._commit_failed
 

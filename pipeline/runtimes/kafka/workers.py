@@ -21,7 +21,7 @@ from pipeline.runtimes.kafka.endpoint import Endpoint
 from pipeline.runtimes.kafka.fetching import Limits
 from pipeline.runtimes.kafka.gauges import Gauges
 from pipeline.runtimes.kafka.health import Health, Watch
-from pipeline.runtimes.kafka.logs import Format, configuration
+from pipeline.runtimes.kafka.logs import THEIRS, Format, configuration
 from pipeline.runtimes.kafka.meters import Meters
 from pipeline.runtimes.kafka.roles import ROLES, Setting
 from pipeline.runtimes.kafka.topics import kept_s
@@ -100,6 +100,8 @@ def _said(setting: Setting, roles: Iterable[str], meters: Meters, health: Health
 
 class _Worker(faust.Worker):
     """Faust's, without what it draws on a terminal."""
+
+    logger = THEIRS
 
     def __init__(self, *apps: Application, form: Format, **options: Any) -> None:
         logged = configuration(form)

@@ -6,11 +6,15 @@ import ast
 import json
 import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mode import Service
 
-from pipeline.runtimes.kafka.logs import Json, Text
+from pipeline.runtimes.kafka import workers
+from pipeline.runtimes.kafka.logs import THEIRS, Json, Text
 
 ROOT = Path(__file__).parents[3]
 
@@ -91,3 +95,18 @@ def test_every_line_says_by_its_level_what_was_lost() -> None:
             seen.add(level)
     assert offenders == []
     assert seen == set(BEGINNINGS)
+
+
+def services(kind: Any = Service) -> Iterator[Any]:
+    for one in kind.__subclasses__():
+        yield one
+        yield from services(one)
+
+
+def test_what_faust_says_of_our_services_it_does_not_say_in_our_name() -> None:
+    # Loads all that extends Faust.
+    assert workers.run
+    ours = [one for one in services() if one.__module__.startswith("pipeline.")]
+    assert len(ours) > 3
+    named = [one.__qualname__ for one in ours if one.logger is not THEIRS]
+    assert named == []
