@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import re
 import time
@@ -34,6 +35,13 @@ _log = logging.getLogger(__name__)
 PIECE_BYTES: Final = 512 * 1024
 """Of one request, about: of four times that OpenSearch writes 4 % more a second, and what is urgent
 waits as much longer behind it."""
+_SLOW_S: Final = 0.25
+_SLOW: Final = 4
+"""Times as long as what is urgent takes at its quickest, and `_SLOW_S` at the least: it waits."""
+_CALM_S: Final = 2.0
+"""How long the rest then goes one by one: a refresh, a second later, is to get through as well."""
+_FORGOTTEN: Final = 1.001
+"""By how much the quickest is forgotten with each that was not as quick."""
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 10.0
 _SAID_EACH_S: Final = 30.0
@@ -102,6 +110,7 @@ class Bulk:
         self._waiting: dict[object, str] = {}
         self._gates = {False: _Gate(most), True: _Gate(AHEAD)}
         self._threads = ThreadPoolExecutor(most + AHEAD, "opensearch")
+        self._quickest = _Quickest()
         self._said = -_SAID_EACH_S
 
     @property
@@ -174,7 +183,11 @@ class Bulk:
         failures = 0
         while open_:
             async with gate.turn():
+                began = time.monotonic()
                 answer = await self._send(documents, open_)
+            if gate is self._gates[True] and self._quickest.is_far_from(time.monotonic() - began):
+                # OpenSearch knows no urgency: what is under way besides stands before it.
+                self._gates[False].narrow(_CALM_S)
             if isinstance(answer, _Split):
                 if len(open_) == 1:
                     return [*refused, Refused(open_[0], answer.why)]
@@ -331,6 +344,19 @@ def _pieces(documents: Sequence[Document]) -> list[range]:
     return out
 
 
+class _Quickest:
+    """How quick an answer can be, from what it was lately (as TCP Vegas knows how long a path is
+    that it has to itself: Brakmo and Peterson, 1995)."""
+
+    def __init__(self) -> None:
+        self._took_s = math.inf
+
+    def is_far_from(self, took_s: float) -> bool:
+        """Whether an answer took much longer; it is one of those to come to know."""
+        self._took_s = min(took_s, self._took_s * _FORGOTTEN)
+        return took_s > max(_SLOW_S, _SLOW * self._took_s)
+
+
 class _Gate:
     """Lets so many through at once: one more for as many as went well, half where it was too much
     (Chiu and Jain's additive increase, multiplicative decrease)."""
@@ -339,6 +365,7 @@ class _Gate:
         self._most = float(most)
         self._limit = min(2.0, self._most)
         self._under_way = 0
+        self._narrow_until = 0.0
         self._changed = asyncio.Condition()
 
     @asynccontextmanager
@@ -356,7 +383,12 @@ class _Gate:
 
     def larger(self) -> None:
         """It went well."""
-        self._limit = min(self._most, self._limit + 1 / self._limit)
+        if time.monotonic() >= self._narrow_until:
+            self._limit = min(self._most, self._limit + 1 / self._limit)
+
+    def narrow(self, seconds: float) -> None:
+        """One at a time, for so long."""
+        self._limit, self._narrow_until = 1.0, time.monotonic() + seconds
 
     def smaller(self) -> None:
         """It was too much."""

@@ -103,6 +103,41 @@ def test_what_goes_first_waits_for_none_of_the_rest(opensearch: OpenSearch, clie
     assert count(client) == 65
 
 
+@pytest.mark.parametrize("slow", [False, True])
+def test_where_what_goes_first_waits_the_rest_goes_one_by_one(
+    opensearch: OpenSearch, client: Client, monkeypatch: pytest.MonkeyPatch, slow: bool
+) -> None:
+    monkeypatch.setattr("pipeline.sinks.opensearch._CALM_S", 3_600)
+    # What counts as slow, however slow the machine is.
+    monkeypatch.setattr("pipeline.sinks.opensearch._SLOW_S", 0 if slow else 3_600)
+    monkeypatch.setattr("pipeline.sinks.opensearch._SLOW", 0 if slow else 3_600)
+    line, under_way, seen = action("create", "test-1"), set[object](), list[int]()
+
+    async def run() -> None:
+        bulk = Bulk(connect(replace_url(opensearch)), 8)
+        send = bulk.client.transport.perform_request
+
+        def counted(*given: Any, **more: Any) -> Any:
+            this = object()
+            under_way.add(this)
+            seen.append(len(under_way))
+            try:
+                return send(*given, **more)
+            finally:
+                under_way.discard(this)
+
+        monkeypatch.setattr(bulk.client.transport, "perform_request", counted)
+        try:
+            assert await bulk.write([(line("urgent"), b'{"n":1}')], first=True) == []
+            assert await bulk.write(documents(3_000)) == []
+        finally:
+            bulk.close()
+
+    asyncio.run(run())
+    assert count(client) == 3_001
+    assert (max(seen) == 1) is slow, seen
+
+
 def test_a_request_too_large_is_cut(opensearch: OpenSearch, client: Client) -> None:
     several = documents(1_500)
     several[700] = (several[700][0], b'{"text":"%b"}' % (b"z" * 1_500_000))
