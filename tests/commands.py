@@ -52,6 +52,40 @@ def start(*arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
     )
 
 
+_SIGNALLED = """
+import os, sys
+from itertools import count
+from pkgutil import resolve_name
+from pipeline.cli.main import main
+
+number, call, owner, name = int(sys.argv[1]), int(sys.argv[2]), resolve_name(sys.argv[3]), sys.argv[4]
+method, calls = getattr(owner, name), count(1)
+
+def counted(*given):
+    if next(calls) == call:
+        os.kill(os.getpid(), number)
+    return method(*given)
+
+setattr(owner, name, counted)
+sys.exit(main(sys.argv[5:]))
+"""
+
+
+def signalled(
+    number: signal.Signals, owner: type, method: str, call: int, *arguments: str | Path, cwd: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run it to its end; it sends itself a signal before such a call of a method, counted from 1.
+
+    Whoever looks and then signals it may find that it has ended by itself.
+    """
+    at = f"{owner.__module__}:{owner.__qualname__}"
+    return subprocess.run(
+        [sys.executable, "-c", _SIGNALLED, str(int(number)), str(call), at, method,
+         *map(str, arguments)],
+        cwd=cwd, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
 def exit_status(*arguments: str | Path) -> int:
     """Of the command in this process: quicker. What it does to signals is undone."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -35,7 +33,7 @@ from pipeline.sinks.opensearch_roles import RETENTION as ROLE
 from pipeline.sinks.opensearch_scan import Scan
 from schemas import indices
 from schemas.indices import DAY_MS
-from tests.commands import exit_status
+from tests.commands import exit_status, signalled
 from tests.retention.dropping import (
     LATER,
     ME,
@@ -53,22 +51,6 @@ from tests.roles import fails, given, spared
 from tests.stores import section
 
 pytestmark = pytest.mark.integration
-
-KILLED = """
-import os, signal, sys
-from itertools import count
-from pipeline.cli.main import main
-from pipeline.sinks.opensearch_dropping import OpenSearchRetention
-delete, deletions = OpenSearchRetention._delete, count(1)
-
-def killed(*given):
-    if next(deletions) == 4:
-        os.kill(os.getpid(), signal.SIGKILL)
-    delete(*given)
-OpenSearchRetention._delete = killed
-sys.exit(main(sys.argv[1:]))
-"""
-"""The command, killed when it has deleted three indices and recorded a fourth."""
 
 
 @pytest.fixture(scope="module")
@@ -314,8 +296,9 @@ def config(node: OpenSearch, tmp_path: Path) -> Path:
 
 
 def test_plan_hold_apply_killed_and_apply_again_upon_a_year(
-    store: OpenSearchRetention, admin: Client, config: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    store: OpenSearchRetention, admin: Client, config: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     now = int(time.time() * 1000)
     # One class for the whole year, the others for the first of it: an index is slow to make.
     events = [e for e in year(6, now) if e.retention == "standard" or e.time < now - 360 * DAY_MS]
@@ -338,8 +321,10 @@ def test_plan_hold_apply_killed_and_apply_again_upon_a_year(
     goes = {name: one["events"] for name, one in said.items() if one["state"] == "due"}
     assert len(goes) > 8
     assert held not in goes
-    command = [sys.executable, "-c", KILLED, "retention", "apply", "--config", str(config)]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    # With three indices deleted, and a fourth recorded.
+    apply = ("retention", "apply", "--config", config)
+    killed = signalled(signal.SIGKILL, OpenSearchRetention, "_delete", 4, *apply, cwd=tmp_path)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     gone = set(before) - set(there(admin))
     assert len(gone & set(goes)) == len(gone) == 3
     assert exit_status("retention", "apply", "--config", config) == 0

@@ -25,7 +25,6 @@ from tests.awaited import alter, look
 from tests.logs import broker_lines
 from tests.runtimes.kafka.running import eventually
 from tests.streams import StreamOn
-from tests.worker_process import Running
 
 pytestmark = pytest.mark.integration
 
@@ -61,21 +60,14 @@ def said(stream: StreamOn) -> list[dict[str, Any]]:
     return [row for row in rows if orjson.loads(row["ocsf"])["metadata"]["log_name"] in LOG_NAMES]
 
 
-def versions(stream: StreamOn, count: int, worker: Running, *more: str) -> Callable[[], bool]:
-    """Whether so many are said; the worker is kept up meanwhile."""
-
-    def told() -> bool:
-        worker.keep_up(*more)
-        return len(said(stream)) >= count
-
-    return told
+def versions(stream: StreamOn, count: int) -> Callable[[], bool]:
+    return lambda: len(said(stream)) >= count
 
 
-def looked(stream: StreamOn, until_s: float, worker: Running) -> Callable[[], bool]:
-    """Whether it has looked at that time or later, and kept it; it is kept up meanwhile."""
+def looked(stream: StreamOn, until_s: float) -> Callable[[], bool]:
+    """Whether somebody has looked at that time or later, and kept it."""
 
     def seen() -> bool:
-        worker.keep_up()
         rows = [row for row in stream.rows("state", "state") if row["name"] == b"looked"]
         return bool(rows) and json.loads(rows[-1]["state"])["until"] >= until_s * 1000
 
@@ -87,7 +79,7 @@ def test_a_silence_is_told_of_once_whoever_is_killed_and_when_it_is_over(
 ) -> None:
     send(stream, 1)
     with stream.worker("ingest", "detect") as first:
-        eventually(versions(stream, 1, first), "the silence to be told of", 120, 0.2)
+        stream.eventually(versions(stream, 1), "the silence to be told of", 120, 0.2)
         [silent] = said(stream)
         assert (silent["status"], silent["version"]) == ("open", 1)
         assert (silent["cluster"], silent["key"]) == ("default", f"topic={RAW}")
@@ -95,10 +87,10 @@ def test_a_silence_is_told_of_once_whoever_is_killed_and_when_it_is_over(
         first.signal(signal.SIGKILL)
     killed = time.time()
     with stream.worker("ingest", "detect", transaction_ms=30_000, session_s=30) as second:
-        eventually(looked(stream, killed + AFTER_S, second), "another one to look", 120, 0.2)
+        stream.eventually(looked(stream, killed + AFTER_S), "another one to look", 120, 0.2)
         assert said(stream) == [silent]
         send(stream, 2)
-        eventually(versions(stream, 2, second), "it to be heard again", 120, 0.2)
+        stream.eventually(versions(stream, 2), "it to be heard again", 120, 0.2)
         again = said(stream)[1]
         assert (again["id"], again["status"], again["version"]) == (silent["id"], "closed", 2)
         # That nobody could be heard is no silence.
@@ -107,9 +99,13 @@ def test_a_silence_is_told_of_once_whoever_is_killed_and_when_it_is_over(
         time.sleep(AFTER_S + 1)
         back = time.time()
         kafka.start()
-        # Its transaction may have been the broker's last: then it ends, and is started again.
-        third = versions(stream, 3, second, "The worker ends")
-        eventually(third, "the second silence", 120, 0.2)
+
+        def told() -> bool:
+            # Its transaction may have been the broker's last: then it ends, and is started again.
+            second.keep_up("The worker ends")
+            return versions(stream, 3)()
+
+        stream.eventually(told, "the second silence", 120, 0.2)
         anew = said(stream)[2]
         assert (anew["status"], anew["version"]) == ("open", 1)
         assert anew["id"] != silent["id"]

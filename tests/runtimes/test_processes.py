@@ -9,7 +9,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -17,29 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import SCRIPT, auditstream, start, summary
+from pipeline.runtimes.embedded import Embedded
+from tests.commands import SCRIPT, auditstream, signalled, start, summary
 from tests.logs import authorizer_lines, broker_lines, write
 
 LINES = 3000
-
-INTERRUPTED = """
-import os, signal, sys
-from itertools import count
-from pipeline.cli.main import main
-from pipeline.runtimes.embedded import Embedded
-
-apply, chunks = Embedded.apply, count(1)
-
-def interrupted(*given):
-    if next(chunks) == 6:
-        os.kill(os.getpid(), signal.SIGINT)
-    apply(*given)
-
-Embedded.apply = interrupted
-sys.exit(main(sys.argv[1:]))
-"""
-"""The command, interrupted in its second transaction: whoever looks and then signals may find that
-it has ended by itself."""
 
 
 def until(holds: Callable[[], bool], patience_s: float = 120) -> None:
@@ -129,11 +110,9 @@ def test_nothing_is_lost_under_a_writer_that_rotates(
 
 def test_an_interrupted_run_says_so_and_goes_on_later(tmp_path: Path) -> None:
     log, store = write(tmp_path / "a.log", broker_lines(40_000)), tmp_path / "s.db"
-    given = ("run", "--input", f"auto={log}", "--store", str(store), "--summary", "json")
-    interrupted = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED, *given],
-        cwd=tmp_path, stdout=subprocess.PIPE, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    given = ("run", "--input", f"auto={log}", "--store", store, "--summary", "json")
+    # In its second transaction.
+    interrupted = signalled(signal.SIGINT, Embedded, "apply", 6, *given, cwd=tmp_path)
     first = summary(interrupted.stdout)
     assert interrupted.returncode == 130
     assert 0 < first["records"] < 40_000
